@@ -1,0 +1,59 @@
+# Functions every module uses, and the flags every target gets.
+
+find_program(SKIFF_CCACHE ccache)
+if(SKIFF_CCACHE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER "${SKIFF_CCACHE}")
+  set(CMAKE_C_COMPILER_LAUNCHER "${SKIFF_CCACHE}")
+endif()
+
+find_program(SKIFF_LLD ld.lld)
+if(SKIFF_LLD)
+  add_link_options(-fuse-ld=lld)
+endif()
+
+add_compile_options(-Wall -Wextra -Werror -Wshadow -Wnon-virtual-dtor -Wimplicit-fallthrough
+                    -fno-strict-aliasing -fstack-protector-strong)
+if(CMAKE_BUILD_TYPE STREQUAL "Release")
+  add_compile_options(-O2 -D_FORTIFY_SOURCE=2 -ffunction-sections -fdata-sections)
+  add_link_options(-Wl,--gc-sections)
+else()
+  add_compile_options(-O1 -g1 -D_GLIBCXX_ASSERTIONS)
+endif()
+if(SKIFF_SANITIZE)
+  add_compile_options(-fsanitize=${SKIFF_SANITIZE} -fno-omit-frame-pointer
+                      -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${SKIFF_SANITIZE})
+endif()
+add_compile_definitions(FMT_HEADER_ONLY=1 _FILE_OFFSET_BITS=64 _GNU_SOURCE)
+include_directories(${CMAKE_SOURCE_DIR})
+
+if(SKIFF_TIDY)
+  find_program(SKIFF_CLANG_TIDY clang-tidy REQUIRED)
+  set(CMAKE_CXX_CLANG_TIDY "${SKIFF_CLANG_TIDY};--warnings-as-errors=*;--quiet")
+endif()
+
+find_package(Threads REQUIRED)
+
+# skiff_module(NAME SOURCES... [LINK LIBS...]): the static library skiff_NAME of one module.
+function(skiff_module name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;LINK" ${ARGN})
+  add_library(skiff_${name} STATIC ${ARG_SOURCES})
+  target_link_libraries(skiff_${name} PUBLIC ${ARG_LINK})
+endfunction()
+
+# skiff_test(NAME LABEL label SOURCES... [LINK LIBS...]): one GoogleTest program, one ctest test.
+# LABEL is unit, kernel, e2e, architecture or guest; kernel and e2e tests do not run beside each other.
+function(skiff_test name)
+  cmake_parse_arguments(ARG "" "LABEL;TIMEOUT" "SOURCES;LINK" ${ARGN})
+  if(NOT ARG_TIMEOUT)
+    set(ARG_TIMEOUT 120)
+  endif()
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE ${ARG_LINK} GTest::gmock GTest::gtest_main Threads::Threads)
+  add_test(NAME ${name} COMMAND ${name})
+  set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABEL}" TIMEOUT ${ARG_TIMEOUT}
+                       SKIP_RETURN_CODE 77)
+  if(NOT ARG_LABEL STREQUAL "unit" AND NOT ARG_LABEL STREQUAL "architecture")
+    set_tests_properties(${name} PROPERTIES RUN_SERIAL ON)
+  endif()
+endfunction()
