@@ -1,0 +1,98 @@
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "engine-core/engine.h"
+
+namespace skiff::engine {
+
+// An engine in memory for tests of what stands above the seam. Nothing runs: containers change
+// state when a call or the test says so. Ids are made from a counter, so that whole values can be
+// compared. Every method may be called from several threads.
+class FakeEngine : public Engine {
+ public:
+  // What happens when a container is started; found by container name.
+  struct Behaviour {
+    std::optional<Error> start_error;
+    std::optional<int> exits_with;                  // Ends at once with this code.
+    HealthStatus health = HealthStatus::kStarting;  // Only with a healthcheck.
+  };
+  struct ExecResult {
+    int exit_code = 0;
+    std::string output;
+    std::string error_output;
+  };
+  struct FakeLog {
+    LogStream stream = LogStream::kStdout;
+    int64_t time = 0;
+    std::string text;
+  };
+
+  FakeEngine();
+  ~FakeEngine() override;
+
+  // -- what a test does --
+  // Calls so far: "CreateContainer p-web-1", "Commit", in order. Listing and inspecting are left
+  // out.
+  std::vector<std::string> Calls() const;
+  void ClearCalls();
+  void AddImage(const std::string& reference, const ImageConfig& config = {});
+  void SetBehaviour(const std::string& name, Behaviour behaviour);
+  void SetExecResult(const std::string& container, ExecResult result);
+  // The next call whose record starts with `call` fails with `error`.
+  void FailNext(const std::string& call, Error error);
+  void Exit(const std::string& ref, int exit_code);
+  void SetHealth(const std::string& ref, HealthStatus health);
+  void SetState(const std::string& ref, const ContainerState& state);
+  void AppendLog(const std::string& ref, FakeLog log);
+  // Nanoseconds since the epoch, used for created_at and the like; every use adds one second.
+  void SetClock(int64_t now);
+
+  // -- Engine --
+  Result<CreatedContainer> CreateContainer(const ContainerConfig& config) override;
+  Status StartContainer(std::string_view ref) override;
+  Status StopContainer(std::string_view ref, const StopOptions& options) override;
+  Status KillContainer(std::string_view ref, int signal_number) override;
+  Status RestartContainer(std::string_view ref, const StopOptions& options) override;
+  Status PauseContainer(std::string_view ref) override;
+  Status UnpauseContainer(std::string_view ref) override;
+  Status RemoveContainer(std::string_view ref, const RemoveOptions& options) override;
+  Status RenameContainer(std::string_view ref, std::string_view name) override;
+  Result<std::vector<Container>> ListContainers(const ContainerFilter& filter) override;
+  Result<Container> InspectContainer(std::string_view ref) override;
+  Result<std::unique_ptr<Session>> Attach(std::string_view ref,
+                                          const StandardStreams& streams) override;
+  Result<std::unique_ptr<Session>> Exec(std::string_view ref, const ExecConfig& config,
+                                        const StandardStreams& streams, TerminalSize size) override;
+  Status ReadLogs(std::string_view ref, const LogOptions& options,
+                  const std::function<bool(const LogEntry&)>& sink) override;
+  Result<std::unique_ptr<Watch>> WatchContainers(const ContainerFilter& filter) override;
+  Result<Network> CreateNetwork(const NetworkConfig& config) override;
+  Status RemoveNetwork(std::string_view ref) override;
+  Result<std::vector<Network>> ListNetworks(const std::vector<std::string>& labels) override;
+  Status ConnectNetwork(std::string_view container, const EndpointRequest& endpoint) override;
+  Status DisconnectNetwork(std::string_view container, std::string_view network) override;
+  Result<Volume> CreateVolume(const VolumeConfig& config) override;
+  Status RemoveVolume(std::string_view name) override;
+  Result<std::vector<Volume>> ListVolumes(const std::vector<std::string>& labels) override;
+  Result<std::string> ImportImage(int tar_fd, const ImportOptions& options) override;
+  Result<std::vector<Image>> ListImages() override;
+  Result<Image> InspectImage(std::string_view ref) override;
+  Status TagImage(std::string_view ref, std::string_view new_reference) override;
+  Result<RemovedImage> RemoveImage(std::string_view ref, bool force) override;
+  Status Commit() override;
+
+ private:
+  struct Shared;  // State that watches and sessions keep alive.
+  class FakeWatch;
+  class FakeSession;
+  std::shared_ptr<Shared> shared_;
+};
+
+}  // namespace skiff::engine
