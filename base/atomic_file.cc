@@ -124,7 +124,8 @@ Status MakeDirectories(const std::string& path, mode_t mode) {
     const std::string part = path.substr(0, end);
     if (part.empty()) continue;
     if (::mkdir(part.c_str(), mode) == 0) {
-      if (::chmod(part.c_str(), mode) != 0) return FailErrno("cannot set the mode of '" + part + "'");
+      if (::chmod(part.c_str(), mode) != 0)
+        return FailErrno("cannot set the mode of '" + part + "'");
     } else if (errno != EEXIST) {
       return FailErrno("cannot make folder '" + part + "'");
     }

@@ -114,7 +114,8 @@ std::string FormatDiagnostic(const Diagnostic& diagnostic, const SourceMap& sour
   const Error& error = diagnostic.error;
   std::string out;
   if (error.span.valid()) out += paint(kBold, sources.Describe(error.span) + ":") + " ";
-  out += diagnostic.severity == Severity::kError ? paint(kRed, "error:") : paint(kYellow, "warning:");
+  out +=
+      diagnostic.severity == Severity::kError ? paint(kRed, "error:") : paint(kYellow, "warning:");
   out += " " + error.Text() + "\n";
   if (error.span.valid()) AppendExcerpt(out, error.span, sources, "  ", paint);
   for (const Note& note : error.notes) {

@@ -77,7 +77,9 @@ template <typename T>
 using Result = tl::expected<T, Error>;
 using Status = Result<void>;
 
-inline tl::unexpected<Error> Fail(Error error) { return tl::unexpected<Error>(std::move(error)); }
+inline tl::unexpected<Error> Fail(Error error) {
+  return tl::unexpected<Error>(std::move(error));
+}
 inline tl::unexpected<Error> Fail(Code code, std::string message) {
   return tl::unexpected<Error>(Error(code, std::move(message)));
 }
@@ -95,16 +97,16 @@ tl::unexpected<Error> FailErrno(int error_number, std::string message);
 #define SKIFF_CONCAT(a, b) SKIFF_CONCAT_INNER(a, b)
 
 // Returns the error of `expr` (a Status or Result) from the calling function.
-#define SKIFF_TRY(expr)                                                    \
-  do {                                                                     \
-    if (auto skiff_try_result = (expr); !skiff_try_result) [[unlikely]]    \
-      return ::tl::unexpected(std::move(skiff_try_result).error());        \
+#define SKIFF_TRY(expr)                                                 \
+  do {                                                                  \
+    if (auto skiff_try_result = (expr); !skiff_try_result) [[unlikely]] \
+      return ::tl::unexpected(std::move(skiff_try_result).error());     \
   } while (false)
 
 // SKIFF_ASSIGN(auto fd, Open(path)): declares or assigns the value, or returns the error.
 #define SKIFF_ASSIGN(lhs, expr) SKIFF_ASSIGN_INNER(lhs, expr, SKIFF_CONCAT(skiff_result_, __LINE__))
-#define SKIFF_ASSIGN_INNER(lhs, expr, result)                              \
-  auto result = (expr);                                                    \
-  if (!result) [[unlikely]]                                                \
-    return ::tl::unexpected(std::move(result).error());                    \
+#define SKIFF_ASSIGN_INNER(lhs, expr, result)           \
+  auto result = (expr);                                 \
+  if (!result) [[unlikely]]                             \
+    return ::tl::unexpected(std::move(result).error()); \
   lhs = std::move(*result)

@@ -19,8 +19,12 @@ int64_t ReadClock(clockid_t clock) {
 
 }  // namespace
 
-BootTime Now() { return BootTime(ReadClock(CLOCK_BOOTTIME)); }
-int64_t WallClockNanoseconds() { return ReadClock(CLOCK_REALTIME); }
+BootTime Now() {
+  return BootTime(ReadClock(CLOCK_BOOTTIME));
+}
+int64_t WallClockNanoseconds() {
+  return ReadClock(CLOCK_REALTIME);
+}
 
 Result<std::unique_ptr<EventLoop>> EventLoop::Create() {
   Fd epoll(::epoll_create1(EPOLL_CLOEXEC));

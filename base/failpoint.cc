@@ -35,9 +35,9 @@ struct ErrnoName {
   int value;
 };
 constexpr ErrnoName kErrnoNames[] = {
-    {"EIO", EIO},       {"ENOSPC", ENOSPC}, {"ENOMEM", ENOMEM}, {"EACCES", EACCES},
-    {"EPERM", EPERM},   {"EBUSY", EBUSY},   {"EMFILE", EMFILE}, {"EAGAIN", EAGAIN},
-    {"EROFS", EROFS},   {"EDQUOT", EDQUOT}, {"ENOENT", ENOENT}, {"ETIMEDOUT", ETIMEDOUT},
+    {"EIO", EIO},     {"ENOSPC", ENOSPC}, {"ENOMEM", ENOMEM}, {"EACCES", EACCES},
+    {"EPERM", EPERM}, {"EBUSY", EBUSY},   {"EMFILE", EMFILE}, {"EAGAIN", EAGAIN},
+    {"EROFS", EROFS}, {"EDQUOT", EDQUOT}, {"ENOENT", ENOENT}, {"ETIMEDOUT", ETIMEDOUT},
 };
 
 bool ParseNumber(std::string_view text, int& out) {
@@ -87,9 +87,14 @@ Status Evaluate(std::string_view name) {
     value = hit->value;
   }
   switch (action) {
-    case Action::kKill: ::kill(::getpid(), SIGKILL); break;
-    case Action::kDelay: ::poll(nullptr, 0, value); break;
-    case Action::kError: return FailErrno(value, "failpoint " + std::string(name));
+    case Action::kKill:
+      ::kill(::getpid(), SIGKILL);
+      break;
+    case Action::kDelay:
+      ::poll(nullptr, 0, value);
+      break;
+    case Action::kError:
+      return FailErrno(value, "failpoint " + std::string(name));
   }
   return {};
 }

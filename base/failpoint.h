@@ -10,8 +10,8 @@
 namespace skiff {
 
 // Named places where tests make a command fail or die. SKIFF_FAILPOINTS="name=action[,name=action]"
-// with action `error`, `error:ENOSPC`, `kill`, `delay:MS`, each optionally followed by `@N`: only the
-// N-th pass (from 1). Without the variable a failpoint costs one predictable branch.
+// with action `error`, `error:ENOSPC`, `kill`, `delay:MS`, each optionally followed by `@N`: only
+// the N-th pass (from 1). Without the variable a failpoint costs one predictable branch.
 //
 // Every place that changes state on disk or in the kernel has one: "engine.create.after_intent".
 // Failpoint() registers nothing at run time: the list is generated from the sources by
@@ -22,7 +22,8 @@ Status Evaluate(std::string_view name);
 }  // namespace failpoint_internal
 
 inline Status Failpoint(std::string_view name) {
-  if (!failpoint_internal::g_active.load(std::memory_order_relaxed)) [[likely]] return {};
+  if (!failpoint_internal::g_active.load(std::memory_order_relaxed)) [[likely]]
+    return {};
   return failpoint_internal::Evaluate(name);
 }
 

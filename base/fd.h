@@ -1,10 +1,11 @@
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstddef>
 #include <span>
 #include <string>
 #include <string_view>
-#include <sys/types.h>
 #include <utility>
 #include <vector>
 
@@ -51,7 +52,8 @@ Result<Pipe> MakePipe(int flags = 0);
 // type: SOCK_STREAM or SOCK_SEQPACKET, possibly with SOCK_NONBLOCK.
 Result<std::pair<Fd, Fd>> MakeSocketPair(int type);
 
-// Whole-buffer transfers on blocking descriptors; EINTR is retried. `what` names the object in errors.
+// Whole-buffer transfers on blocking descriptors; EINTR is retried. `what` names the object in
+// errors.
 Status WriteAll(int fd, std::string_view data, std::string_view what);
 // Reads to the end of file; fails with kExhausted past `limit` bytes.
 Result<std::string> ReadAll(int fd, size_t limit, std::string_view what);
