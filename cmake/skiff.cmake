@@ -51,6 +51,7 @@ function(skiff_test name)
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE ${ARG_LINK} GTest::gmock GTest::gtest_main Threads::Threads)
   add_test(NAME ${name} COMMAND ${name})
+  set_property(GLOBAL APPEND PROPERTY SKIFF_TEST_PROGRAMS "${ARG_LABEL} ${name} ${ARG_TIMEOUT}")
   set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABEL}" TIMEOUT ${ARG_TIMEOUT}
                        SKIP_RETURN_CODE 77)
   if(NOT ARG_LABEL STREQUAL "unit" AND NOT ARG_LABEL STREQUAL "architecture")
