@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "engine-core/engine.h"
+#include "engine-core/runtime_spec.h"
 
 namespace skiff::engine {
 
@@ -16,7 +17,8 @@ class MonitorClient {
  public:
   explicit MonitorClient(std::string run_dir) : run_dir_(std::move(run_dir)) {}
 
-  // True while a monitor holds the lock of the run directory.
+  // True while a monitor holds the lock of the run directory (an OFD lock on <run_dir>/lock: this
+  // asks for its state without ever taking it, so nobody is disturbed).
   bool Alive() const;
   // The state its monitor wrote last (state.json); kNotFound without one.
   Result<ContainerState> ReadState() const;
@@ -34,11 +36,21 @@ class MonitorClient {
   Status Rename(std::string_view name) const;
   Result<std::unique_ptr<Session>> Exec(const ExecConfig& config, const StandardStreams& streams,
                                         TerminalSize size) const;
+  // A container with a terminal gives a session with terminal_fd() and ignores `streams`.
   Result<std::unique_ptr<Session>> Attach(const StandardStreams& streams) const;
+  // The network namespace the monitor holds, also while the container restarts.
+  Result<Fd> NetworkNamespace() const;
+  // The container is in other networks now: what its name service answers from.
+  Status UpdateNames(const DnsSpec& dns) const;
 
  private:
   std::string run_dir_;
 };
+
+// The session of the client that came with the launch (Launcher::Request::attach_*): `channel` is
+// the launcher's channel after the start report. `terminal` is the master side or the socket that
+// stands for it, or invalid; `streams` are the ones given to the launch.
+std::unique_ptr<Session> SessionOfLaunch(Fd channel, const StandardStreams& streams, Fd terminal);
 
 // Blocks until the monitor of `run_dir` has ended (its lock is free), or `cancel_fd` is readable
 // (kCancelled).
