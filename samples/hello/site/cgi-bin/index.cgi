@@ -7,7 +7,7 @@ visits=$(wc -l < /data/visits)
 # wget would sort the addresses of a name and always take the same one. The name service changes
 # their order with each answer, so the first is a fair choice.
 address=$(nslookup backend | awk '/^Address: / {print $2; exit}')
-backend=$(wget -q -T 2 -O - "http://$address:8080/cgi-bin/name")
+backend=$(timeout 2 wget -q -O - "http://$address:8080/cgi-bin/name")
 
 echo "Content-Type: text/html"
 echo
