@@ -100,7 +100,7 @@ struct FakeEngine::Shared {
       }
       found = &container;
     }
-    if (found == nullptr) return Fail(Code::kNotFound, "no such container: " + std::string(ref));
+    if (found == nullptr) return Fail(Code::kNotFound, "No such container: " + std::string(ref));
     return found;
   }
 
@@ -336,7 +336,7 @@ Result<CreatedContainer> FakeEngine::CreateContainer(const ContainerConfig& conf
   const std::lock_guard lock(shared_->mutex);
   SKIFF_TRY(shared_->Record("CreateContainer " + config.name));
   const Image* image = shared_->FindImage(config.image);
-  if (image == nullptr) return Fail(Code::kNotFound, "no such image: " + WithTag(config.image));
+  if (image == nullptr) return Fail(Code::kNotFound, "No such image: " + WithTag(config.image));
   std::string replaced;
   if (!config.replaces.empty()) {
     SKIFF_ASSIGN(Container * old, shared_->Find(config.replaces));
@@ -344,7 +344,7 @@ Result<CreatedContainer> FakeEngine::CreateContainer(const ContainerConfig& conf
   }
   for (const auto& [id, other] : shared_->containers) {
     if (config.name.empty() || other.name != config.name || id == replaced) continue;
-    return Fail(Code::kAlreadyExists, "conflict. The container name \"/" + config.name +
+    return Fail(Code::kAlreadyExists, "Conflict. The container name \"/" + config.name +
                                           "\" is already in use by container \"" + id + "\"");
   }
   Container container;
@@ -497,7 +497,7 @@ Status FakeEngine::RenameContainer(std::string_view ref, std::string_view name) 
   SKIFF_TRY(shared_->Record("RenameContainer " + container->name + " " + std::string(name)));
   for (const auto& [id, other] : shared_->containers) {
     if (other.name == name && id != container->id) {
-      return Fail(Code::kAlreadyExists, "conflict. The container name \"/" + std::string(name) +
+      return Fail(Code::kAlreadyExists, "Conflict. The container name \"/" + std::string(name) +
                                             "\" is already in use by container \"" + id + "\"");
     }
   }
@@ -743,7 +743,7 @@ Result<std::vector<Image>> FakeEngine::ListImages() {
 Result<Image> FakeEngine::InspectImage(std::string_view ref) {
   const std::lock_guard lock(shared_->mutex);
   const Image* image = shared_->FindImage(ref);
-  if (image == nullptr) return Fail(Code::kNotFound, "no such image: " + WithTag(ref));
+  if (image == nullptr) return Fail(Code::kNotFound, "No such image: " + WithTag(ref));
   return *image;
 }
 
@@ -751,7 +751,7 @@ Status FakeEngine::TagImage(std::string_view ref, std::string_view new_reference
   const std::lock_guard lock(shared_->mutex);
   SKIFF_TRY(shared_->Record("TagImage " + std::string(ref) + " " + std::string(new_reference)));
   Image* image = shared_->FindImage(ref);
-  if (image == nullptr) return Fail(Code::kNotFound, "no such image: " + WithTag(ref));
+  if (image == nullptr) return Fail(Code::kNotFound, "No such image: " + WithTag(ref));
   const std::string tagged = WithTag(new_reference);
   for (auto& [id, other] : shared_->images) std::erase(other.references, tagged);
   image->references.push_back(tagged);
@@ -762,7 +762,7 @@ Result<RemovedImage> FakeEngine::RemoveImage(std::string_view ref, bool force) {
   const std::lock_guard lock(shared_->mutex);
   SKIFF_TRY(shared_->Record("RemoveImage " + std::string(ref)));
   const Image* image = shared_->FindImage(ref);
-  if (image == nullptr) return Fail(Code::kNotFound, "no such image: " + WithTag(ref));
+  if (image == nullptr) return Fail(Code::kNotFound, "No such image: " + WithTag(ref));
   for (const auto& [id, container] : shared_->containers) {
     if (container.image_id == image->id && !force) {
       return Fail(Code::kFailedPrecondition, "conflict: unable to remove repository reference \"" +
