@@ -31,6 +31,11 @@ struct Observed {
   const engine::Image* FindImage(const std::string& reference) const;
 };
 
+ObservedContainer DescribeContainer(engine::Container container);
+// Containers only, as in Observed.
+Result<std::vector<ObservedContainer>> ObserveContainers(engine::Engine& engine,
+                                                         const std::string& project);
+
 // One listing each of containers, networks, volumes and images.
 Result<Observed> Observe(engine::Engine& engine, const std::string& project);
 

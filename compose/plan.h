@@ -49,6 +49,24 @@ struct ContainerTarget {
   std::string name;     // For people.
 };
 
+// Something in a container's configuration that names another container, whose id may not be known
+// before the plan runs.
+struct ContainerReference {
+  enum class Field { kNetwork, kPid, kIpc, kVolumesFrom };
+  Field field = Field::kNetwork;
+  ContainerTarget target;
+  std::string suffix;  // ":ro" of volumes_from.
+};
+
+// A file made from `content:` or `environment:` of a config or secret. Its name contains the digest
+// of everything in it, so one that exists is right.
+struct WrittenFile {
+  std::string path;
+  std::string content;
+  uint32_t mode = 0444;
+  uint32_t uid = 0, gid = 0;
+};
+
 // One node of a plan: exactly one engine call, or one wait for events. Which members have a meaning
 // follows from `kind`.
 struct Operation {
@@ -73,7 +91,10 @@ struct Operation {
   // kWait for --wait: services that may end with 0.
   bool exit_zero_is_success = false;
 
-  engine::ContainerConfig container_config;  // kCreateContainer
+  engine::ContainerConfig container_config;    // kCreateContainer
+  std::vector<ContainerReference> references;  // kCreateContainer
+  // One of the steps that replace a container by another of the same name.
+  bool recreate = false;
   engine::NetworkConfig network_config;
   engine::VolumeConfig volume_config;
   engine::EndpointRequest endpoint;  // kConnectNetwork
@@ -86,8 +107,10 @@ struct Operation {
 struct Plan {
   std::string project;
   std::vector<Operation>
-      operations;        // Topologically sorted, in an order that is a function of input.
-  Diagnostics warnings;  // Orphans, keys not honoured, ...
+      operations;                  // Topologically sorted, in an order that is a function of input.
+  Diagnostics warnings;            // Orphans, keys not honoured, ...
+  std::vector<WrittenFile> files;  // To be there before containers start.
+  std::vector<std::string> unchanged;  // Containers that run and stay as they are.
 
   bool empty() const { return operations.empty(); }
 };
@@ -106,6 +129,8 @@ struct PlanOptions {
   bool wait = false;  // --wait
   std::optional<engine::Nanoseconds> wait_timeout;
   std::optional<engine::Nanoseconds> stop_timeout;
+  // Of these only networks, volumes and dependencies are prepared: `run` makes the container.
+  std::vector<std::string> prepare_only;
   std::string file_dir;  // Folder of written configs and secrets (compose/translate.h).
 };
 
