@@ -5,3 +5,17 @@ target_link_libraries(skiff_fake_engine PUBLIC skiff_base)
 add_library(skiff_store STATIC layout.cc store/database.cc store/records.cc store/store.cc)
 target_link_libraries(skiff_store PUBLIC skiff_base /usr/lib/x86_64-linux-gnu/libsqlite3.a
                       PRIVATE ${CMAKE_DL_LIBS})
+
+# Reading archives: the library is for the program and its tests only; commands link the client.
+add_library(skiff_transfer_protocol STATIC transfer/protocol.cc)
+target_link_libraries(skiff_transfer_protocol PUBLIC skiff_base)
+add_library(skiff_transfer_unpack STATIC transfer/tree_writer.cc transfer/unpack.cc)
+target_link_libraries(skiff_transfer_unpack PUBLIC skiff_transfer_protocol archive)
+add_executable(skiff-transfer transfer/main.cc transfer/confine.cc)
+target_link_libraries(skiff-transfer PRIVATE skiff_transfer_unpack
+                      /usr/lib/x86_64-linux-gnu/libseccomp.a)
+add_library(skiff_transfer_client STATIC transfer/client.cc)
+target_link_libraries(skiff_transfer_client PUBLIC skiff_transfer_protocol)
+
+add_library(skiff_image STATIC image/references.cc image/config_json.cc)
+target_link_libraries(skiff_image PUBLIC skiff_base)
