@@ -3,6 +3,22 @@ skiff_module(engine_spec
   SOURCES types.cc runtime_spec.cc launch_protocol.cc
   LINK skiff_base)
 
+# Seccomp policies to cBPF. libseccomp is linked statically; only policies other than the default one
+# run it.
+skiff_module(seccomp
+  SOURCES seccomp/compile.cc seccomp/default_policy.cc seccomp/filter_builder.cc
+  LINK skiff_base)
+target_link_libraries(skiff_seccomp PUBLIC /usr/lib/x86_64-linux-gnu/libseccomp.a)
+
+add_executable(skiff_seccomp_generator seccomp/generate_default.cc)
+target_link_libraries(skiff_seccomp_generator PRIVATE skiff_seccomp)
+set(SKIFF_DEFAULT_FILTER "${CMAKE_CURRENT_BINARY_DIR}/default_filter.cc")
+add_custom_command(OUTPUT "${SKIFF_DEFAULT_FILTER}"
+  COMMAND skiff_seccomp_generator > "${SKIFF_DEFAULT_FILTER}.new"
+  COMMAND ${CMAKE_COMMAND} -E rename "${SKIFF_DEFAULT_FILTER}.new" "${SKIFF_DEFAULT_FILTER}"
+  DEPENDS skiff_seccomp_generator
+  COMMENT "Compiling the default seccomp policy")
+
 # The code between clone and exec: nothing of libc or libstdc++ but what child_symbols.txt lists, in
 # every build, so neither sanitizers nor hardening calls.
 add_library(skiff_child_inside OBJECT
@@ -14,6 +30,11 @@ target_compile_options(skiff_child_inside PRIVATE
   -fno-asynchronous-unwind-tables -U_FORTIFY_SOURCE -U_GLIBCXX_ASSERTIONS)
 
 skiff_module(child
-  SOURCES child/start.cc child/plan_builder.cc child/default_filter.cc
+  SOURCES child/start.cc child/plan_builder.cc "${SKIFF_DEFAULT_FILTER}"
           $<TARGET_OBJECTS:skiff_child_inside>
   LINK skiff_engine_spec)
+
+# The command's side.
+skiff_module(launch
+  SOURCES capabilities.cc runtime_defaults.cc
+  LINK skiff_engine_spec skiff_seccomp)
