@@ -61,7 +61,7 @@ Result<std::string> ReadFile(const std::string& path, size_t limit = 64u << 20);
 Status SetNonBlocking(int fd, bool on);
 
 // One message with descriptors (SCM_RIGHTS) over a unix socket. At most kMaxPassedFds descriptors.
-inline constexpr size_t kMaxPassedFds = 32;
+inline constexpr size_t kMaxPassedFds = 250;  // The kernel takes 253.
 Status SendMessage(int socket, std::string_view data, std::span<const int> fds, int flags = 0);
 struct ReceivedMessage {
   std::string data;  // Empty: the peer closed the socket.

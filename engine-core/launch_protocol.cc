@@ -32,6 +32,7 @@ enum Role : int64_t {
   kRoleInput = 5,
   kRoleOutput = 6,
   kRoleError = 7,
+  kRolePort = 8,
 };
 
 Result<Fd> SpecInMemory(std::string_view spec) {
@@ -88,6 +89,7 @@ Status SendLaunchMessage(int channel, std::string_view spec, const LaunchDescrip
   add(kRoleInput, descriptors.attach_input);
   add(kRoleOutput, descriptors.attach_output);
   add(kRoleError, descriptors.attach_error);
+  for (const int port : descriptors.ports) add(kRolePort, port);
   return SendMessage(channel, message.data(), fds, MSG_DONTWAIT);
 }
 
@@ -109,6 +111,8 @@ Result<LaunchMessage> ReceiveLaunchMessage(int channel) {
     if (role == kRoleSpec) {
       if (lseek(fd.get(), 0, SEEK_SET) < 0) return FailErrno("cannot rewind a specification");
       SKIFF_ASSIGN(spec, ReadAll(fd.get(), kSpecLimit, "specification"));
+    } else if (role == kRolePort) {
+      message.ports.push_back(std::move(fd));
     } else if (Fd* place = PlaceOf(message, role)) {
       *place = std::move(fd);
     }

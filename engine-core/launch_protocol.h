@@ -27,6 +27,7 @@ struct LaunchDescriptors {
   int attach_input = -1;
   int attach_output = -1;
   int attach_error = -1;
+  std::vector<int> ports;  // In the order of RuntimeSpec::ports; all valid.
 };
 
 // `spec` is EncodeRuntimeSpec(). Above 64 KiB it travels in a sealed memfd. Does not block.
@@ -40,6 +41,7 @@ struct LaunchMessage {
   Fd attach_input;
   Fd attach_output;
   Fd attach_error;
+  std::vector<Fd> ports;
 };
 // The monitor's first call. Descriptors of an unknown role (a newer command) are closed.
 Result<LaunchMessage> ReceiveLaunchMessage(int channel);

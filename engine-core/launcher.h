@@ -42,6 +42,7 @@ class Launcher {
     int attach_input = -1;
     int attach_output = -1;
     int attach_error = -1;
+    std::vector<int> ports;  // Sockets that reserve published ports, as RuntimeSpec::ports.
   };
   // A monitor that has been cloned as PID 1 of its own PID namespace (not with pid: host or
   // container:, DESIGN 3), in a normal context (signal mask and dispositions, umask, nice,

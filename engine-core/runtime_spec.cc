@@ -153,6 +153,14 @@ void Visit(auto& field, auto& dns, const DnsSpec*) {
   field(2, dns.tables);
   field(3, dns.upstreams);
   field(4, dns.forward);
+  field(5, dns.endpoints);
+}
+
+void Visit(auto& field, auto& socket, const PortSocketSpec*) {
+  field(1, socket.relay);
+  field(2, socket.address);
+  field(3, socket.port);
+  field(4, socket.protocol);
 }
 
 void Visit(auto& field, auto& spec, const RuntimeSpec*) {
@@ -199,6 +207,7 @@ void Visit(auto& field, auto& spec, const RuntimeSpec*) {
   field(41, spec.log);
   field(42, spec.log_path);
   field(43, spec.dns);
+  field(44, spec.ports);
 }
 
 template <typename T>

@@ -61,6 +61,16 @@ struct DnsSpec {
   std::vector<std::string> tables;     // One names file per network the container is in.
   std::vector<std::string> upstreams;  // Host's name servers, or the container's `dns`.
   bool forward = true;                 // False when all networks are internal.
+  std::vector<std::string> endpoints;  // Endpoint id of this container in each of `tables`.
+};
+
+// One socket that reserves a published port (netmgr/ports.h). The monitor keeps it until it ends;
+// with `relay` it also carries what arrives there to the container, since the kernel cannot.
+struct PortSocketSpec {
+  bool relay = false;
+  std::string address;  // Of the container.
+  uint16_t port = 0;    // In the container.
+  int protocol = 6;     // IPPROTO_*
 };
 
 struct RuntimeSpec {
@@ -108,6 +118,7 @@ struct RuntimeSpec {
   LogConfig log;
   std::string log_path;
   DnsSpec dns;
+  std::vector<PortSocketSpec> ports;  // The n-th belongs to the n-th port socket of the launch.
 };
 
 std::string EncodeRuntimeSpec(const RuntimeSpec& spec);
