@@ -17,8 +17,9 @@ struct ProgressEvent {
   std::string id;      // "Container p-web-1", "Network p_default", "Volume p_data"
   std::string status;  // "Creating", "Started", "Healthy", "Error", ...
   ProgressPhase phase = ProgressPhase::kWorking;
-  std::string details;  // An error's text, "" otherwise.
-  std::string cause;    // Why the planner wanted it: "image changed: ...". "" when obvious.
+  std::string details;   // An error's text, "" otherwise.
+  std::string cause;     // Why the planner wanted it: "image changed: ...". "" when obvious.
+  bool explain = false;  // The cause is news for a person.
 };
 
 // Where use cases tell what they do. Implementations are thread safe; the executor reports from its
@@ -34,7 +35,8 @@ class Progress {
   virtual void Diagnose(const Diagnostic& diagnostic) = 0;
   // A remark for people: "Gracefully Stopping... press Ctrl+C again to force".
   virtual void Message(std::string_view text) = 0;
-  // The run has ended; output of containers may follow.
+  // The run has ended; output of containers may follow. Events reported afterwards are shown as
+  // single lines, those of starts not at all (docker compose: attached up).
   virtual void End(bool ok) = 0;
   // Redraws times and spinner. The executor calls it every 100 ms while a run lasts and
   // WantsTicks() holds.

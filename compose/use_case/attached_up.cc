@@ -1,0 +1,285 @@
+#include "compose/use_case/attached_up.h"
+
+#include <fmt/format.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <csignal>
+#include <optional>
+#include <set>
+#include <thread>
+
+#include "compose/log_follower.h"
+#include "compose/planner/lifecycle_planner.h"
+#include "compose/planner/plan_builder.h"
+#include "compose/use_case/use_case.h"
+
+namespace skiff::compose {
+namespace {
+
+constexpr int kExitInterrupted = 130;
+
+// Runs one piece of work on a thread of its own; its end is a readable descriptor.
+class BackgroundWork {
+ public:
+  ~BackgroundWork() {
+    if (thread_.joinable()) thread_.join();
+  }
+  Status Start(std::function<Status()> work) {
+    done_ = Fd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    if (!done_) return FailErrno("cannot create an event descriptor");
+    thread_ = std::thread([this, work = std::move(work)] {
+      status_ = work();
+      const uint64_t one = 1;
+      (void)!write(done_.get(), &one, sizeof one);
+    });
+    return {};
+  }
+  // -1 when nothing runs.
+  int fd() const { return done_.get(); }
+  bool running() const { return thread_.joinable(); }
+  Status Finish() {
+    thread_.join();
+    done_.Reset();
+    return std::move(status_);
+  }
+
+ private:
+  Fd done_;
+  std::thread thread_;
+  Status status_;
+};
+
+class Session {
+ public:
+  Session(const Context& context, const schema::Project& project, const UpOptions& options,
+          const Plan& plan, std::shared_ptr<void> lock)
+      : context_(context),
+        project_(project),
+        options_(options),
+        plan_(plan),
+        lock_(std::move(lock)),
+        printer_(context.output, options.log_style) {}
+
+  Result<int> Run();
+
+ private:
+  LogFollower::Interest InterestIn(const ObservedContainer& observed) const;
+  void SelectServices();
+  Status StartPlan();
+  Status Loop();
+  Status OnInterrupt();
+  void OnExits();
+  Status OnPlanDone();
+  Status BeginStop();
+  Status StopSelected();
+  void KillSelected();
+
+  const Context& context_;
+  const schema::Project& project_;
+  const UpOptions& options_;
+  const Plan& plan_;
+  std::shared_ptr<void> lock_;  // Until the plan is carried out.
+  LogPrinter printer_;
+  std::set<std::string> watched_;
+  std::set<std::string> shown_;
+  Fd cancel_plan_;
+  std::optional<LogFollower> follower_;
+  BackgroundWork plan_work_;
+  BackgroundWork stop_work_;
+  BackgroundWork kill_work_;
+  bool plan_done_ = false;
+  bool stop_wanted_ = false;
+  int interrupts_ = 0;
+  std::optional<int> abort_code_;
+  std::optional<int> chosen_code_;  // Of --exit-code-from.
+};
+
+void Session::SelectServices() {
+  const std::vector<std::string>& named = options_.create.services;
+  for (const auto& [name, service] : project_.services) {
+    const bool selected =
+        named.empty() || std::find(named.begin(), named.end(), name) != named.end();
+    if (!selected && !options_.attach_dependencies) continue;
+    watched_.insert(name);
+    if (service.attach && options_.attach.empty()) shown_.insert(name);
+  }
+  for (const std::string& name : options_.attach) {
+    watched_.insert(name);
+    shown_.insert(name);
+  }
+  for (const std::string& name : options_.no_attach) shown_.erase(name);
+}
+
+LogFollower::Interest Session::InterestIn(const ObservedContainer& observed) const {
+  if (observed.oneoff || !watched_.count(observed.service)) return LogFollower::Interest::kIgnore;
+  return shown_.count(observed.service) ? LogFollower::Interest::kShow
+                                        : LogFollower::Interest::kWatch;
+}
+
+Status Session::StartPlan() {
+  TellWarnings(context_, plan_);
+  SKIFF_TRY(WriteFiles(plan_));
+  cancel_plan_ = Fd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!cancel_plan_) return FailErrno("cannot create an event descriptor");
+  return plan_work_.Start([this] {
+    context_.progress->Begin("up");
+    for (const std::string& name : plan_.unchanged) {
+      ProgressEvent event;
+      event.id = "Container " + name;
+      event.status = "Running";
+      event.phase = ProgressPhase::kDone;
+      context_.progress->Report(event);
+    }
+    ExecuteOptions execute;
+    execute.parallel = context_.parallel;
+    execute.interrupt_fd = cancel_plan_.get();
+    // From the first start on, output of containers may come between.
+    bool ended = false;
+    execute.before_run_stage = [&] {
+      context_.progress->End(true);
+      ended = true;
+    };
+    Status status = Execute(plan_, *context_.engine, *context_.progress, execute);
+    if (!ended) context_.progress->End(status.has_value());
+    return status;
+  });
+}
+
+Result<int> Session::Run() {
+  SelectServices();
+  LogFollower::Options follow;
+  follow.interest = [this](const ObservedContainer& observed) { return InterestIn(observed); };
+  follow.since = WallClockNanoseconds();
+  follower_.emplace(*context_.engine, printer_, project_.name, std::move(follow));
+  SKIFF_TRY(follower_->Start());
+  SKIFF_TRY(StartPlan());
+  SKIFF_TRY(Loop());
+  printer_.Flush();
+  if (interrupts_ > 0) return kExitInterrupted;
+  if (chosen_code_) return *chosen_code_;
+  return abort_code_.value_or(0);
+}
+
+Status Session::Loop() {
+  while (true) {
+    const bool busy = plan_work_.running() || stop_work_.running() || kill_work_.running();
+    if (!busy && plan_done_ && !stop_wanted_ && follower_->active() == 0) {
+      OnExits();
+      if (!stop_work_.running()) return follower_->status();
+    }
+    pollfd fds[5] = {{context_.interrupt_fd, POLLIN, 0},
+                     {plan_work_.fd(), POLLIN, 0},
+                     {stop_work_.fd(), POLLIN, 0},
+                     {kill_work_.fd(), POLLIN, 0},
+                     {follower_->fd(), POLLIN, 0}};
+    if (poll(fds, std::size(fds), -1) < 0) {
+      if (errno == EINTR) continue;
+      return FailErrno("cannot wait for events");
+    }
+    if (fds[0].revents) SKIFF_TRY(OnInterrupt());
+    if (fds[1].revents) SKIFF_TRY(OnPlanDone());
+    if (fds[2].revents) {
+      SKIFF_TRY(stop_work_.Finish());
+      SKIFF_TRY(follower_->Sync());
+    }
+    if (fds[3].revents) SKIFF_TRY(kill_work_.Finish());
+    if (fds[4].revents) OnExits();
+    if (stop_wanted_ && !plan_work_.running() && !stop_work_.running()) SKIFF_TRY(BeginStop());
+  }
+}
+
+Status Session::OnInterrupt() {
+  char byte;
+  const ssize_t got = read(context_.interrupt_fd, &byte, 1);
+  if (got < 0 && errno != EAGAIN && errno != EINTR) return FailErrno("cannot read interrupts");
+  if (got <= 0) return {};
+  ++interrupts_;
+  if (interrupts_ == 1) {
+    context_.progress->Message("Gracefully Stopping... press Ctrl+C again to force");
+    stop_wanted_ = true;
+    const uint64_t one = 1;
+    (void)!write(cancel_plan_.get(), &one, sizeof one);
+  } else if (interrupts_ == 2) {
+    return kill_work_.Start([this] {
+      KillSelected();
+      return Status();
+    });
+  }
+  return {};
+}
+
+Status Session::OnPlanDone() {
+  Status status = plan_work_.Finish();
+  plan_done_ = true;
+  lock_.reset();
+  if (!status && (stop_wanted_ || status.error().code == Code::kCancelled)) return {};
+  if (!status) return status;
+  return follower_->Sync();
+}
+
+void Session::OnExits() {
+  const bool on_any = options_.abort_on_container_exit || !options_.exit_code_from.empty();
+  for (const LogFollower::Exit& exit : follower_->TakeExits()) {
+    if (exit.service == options_.exit_code_from && !chosen_code_) chosen_code_ = exit.code;
+    if (abort_code_ || interrupts_ > 0) continue;
+    if (!on_any && !(options_.abort_on_container_failure && exit.code != 0)) continue;
+    abort_code_ = exit.code;
+    context_.progress->Message("Aborting on container exit...");
+    stop_wanted_ = true;
+    const uint64_t one = 1;
+    (void)!write(cancel_plan_.get(), &one, sizeof one);
+  }
+}
+
+Status Session::BeginStop() {
+  stop_wanted_ = false;
+  return stop_work_.Start([this] { return StopSelected(); });
+}
+
+Status Session::StopSelected() {
+  SKIFF_ASSIGN(const std::vector<ObservedContainer> containers,
+               ObserveContainers(*context_.engine, project_.name));
+  LifecycleInput input;
+  input.project = project_.name;
+  input.model = &project_;
+  input.containers = &containers;
+  input.services = options_.create.services;
+  SKIFF_ASSIGN(const Plan stop, MakeStopPlan(input, ToNanoseconds(options_.create.timeout)));
+  ExecuteOptions execute;
+  execute.parallel = context_.parallel;
+  return Execute(stop, *context_.engine, *context_.progress, execute);
+}
+
+void Session::KillSelected() {
+  const auto containers = ObserveContainers(*context_.engine, project_.name);
+  if (!containers) {
+    context_.progress->Diagnose({Severity::kWarning, containers.error()});
+    return;
+  }
+  const std::vector<std::string>& named = options_.create.services;
+  for (const ObservedContainer& observed : *containers) {
+    if (observed.oneoff || !IsActive(observed.container.state)) continue;
+    if (!named.empty() && std::find(named.begin(), named.end(), observed.service) == named.end()) {
+      continue;
+    }
+    Status killed = context_.engine->KillContainer(observed.container.id, SIGKILL);
+    // It may have ended meanwhile.
+    if (!killed && killed.error().code != Code::kFailedPrecondition &&
+        killed.error().code != Code::kNotFound) {
+      context_.progress->Diagnose({Severity::kWarning, killed.error()});
+    }
+  }
+}
+
+}  // namespace
+
+Result<int> AttachedUp(const Context& context, const schema::Project& project,
+                       const UpOptions& options, const Plan& plan, std::shared_ptr<void> lock) {
+  return Session(context, project, options, plan, std::move(lock)).Run();
+}
+
+}  // namespace skiff::compose
