@@ -15,7 +15,10 @@ constexpr size_t kInlineLimit = 64u << 10;
 constexpr size_t kMessageLimit = kInlineLimit + 4096;
 constexpr size_t kSpecLimit = 64u << 20;
 
-enum LaunchTag : uint16_t { kTagVersion = 1, kTagSpec = 2, kTagRole = 3 };
+// More descriptors than one message takes follow in further ones.
+constexpr size_t kDescriptorsPerMessage = 200;
+
+enum LaunchTag : uint16_t { kTagVersion = 1, kTagSpec = 2, kTagRole = 3, kTagMore = 4 };
 enum ReportTag : uint16_t {
   kTagHostPid = 2,
   kTagExitCode = 3,
@@ -65,6 +68,35 @@ Fd* PlaceOf(LaunchMessage& message, int64_t role) {
   }
 }
 
+// Takes one message apart; true when another one follows.
+Result<bool> ReceiveLaunchPart(int channel, LaunchMessage& message, std::string* spec) {
+  SKIFF_ASSIGN(ReceivedMessage received, ReceiveMessage(channel, kMessageLimit));
+  int64_t version = 0;
+  size_t next_fd = 0;
+  bool more = false;
+  WireReader reader(received.data);
+  while (reader.Next()) {
+    if (reader.tag() == kTagVersion) version = reader.integer();
+    if (reader.tag() == kTagSpec) *spec = reader.text();
+    if (reader.tag() == kTagMore) more = reader.boolean();
+    if (reader.tag() != kTagRole) continue;
+    const int64_t role = reader.integer();
+    if (next_fd >= received.fds.size())
+      return Fail(Code::kCorrupted, "the launch message lacks a descriptor");
+    Fd fd = std::move(received.fds[next_fd++]);
+    if (role == kRoleSpec) {
+      if (lseek(fd.get(), 0, SEEK_SET) < 0) return FailErrno("cannot rewind a specification");
+      SKIFF_ASSIGN(*spec, ReadAll(fd.get(), kSpecLimit, "specification"));
+    } else if (role == kRolePort) {
+      message.ports.push_back(std::move(fd));
+    } else if (Fd* place = PlaceOf(message, role)) {
+      *place = std::move(fd);
+    }
+  }
+  if (!reader.ok() || version < 1) return Fail(Code::kCorrupted, "cannot read the launch message");
+  return more;
+}
+
 }  // namespace
 
 Status SendLaunchMessage(int channel, std::string_view spec, const LaunchDescriptors& descriptors) {
@@ -89,35 +121,25 @@ Status SendLaunchMessage(int channel, std::string_view spec, const LaunchDescrip
   add(kRoleInput, descriptors.attach_input);
   add(kRoleOutput, descriptors.attach_output);
   add(kRoleError, descriptors.attach_error);
-  for (const int port : descriptors.ports) add(kRolePort, port);
+  for (const int port : descriptors.ports) {
+    if (fds.size() == kDescriptorsPerMessage) {
+      message.Bool(kTagMore, true);
+      SKIFF_TRY(SendMessage(channel, message.data(), fds, MSG_DONTWAIT));
+      message = WireWriter();
+      message.Int(kTagVersion, kLaunchVersion);
+      fds.clear();
+    }
+    add(kRolePort, port);
+  }
   return SendMessage(channel, message.data(), fds, MSG_DONTWAIT);
 }
 
 Result<LaunchMessage> ReceiveLaunchMessage(int channel) {
-  SKIFF_ASSIGN(ReceivedMessage received, ReceiveMessage(channel, kMessageLimit));
   LaunchMessage message;
   std::string spec;
-  int64_t version = 0;
-  size_t next_fd = 0;
-  WireReader reader(received.data);
-  while (reader.Next()) {
-    if (reader.tag() == kTagVersion) version = reader.integer();
-    if (reader.tag() == kTagSpec) spec = reader.text();
-    if (reader.tag() != kTagRole) continue;
-    const int64_t role = reader.integer();
-    if (next_fd >= received.fds.size())
-      return Fail(Code::kCorrupted, "the launch message lacks a descriptor");
-    Fd fd = std::move(received.fds[next_fd++]);
-    if (role == kRoleSpec) {
-      if (lseek(fd.get(), 0, SEEK_SET) < 0) return FailErrno("cannot rewind a specification");
-      SKIFF_ASSIGN(spec, ReadAll(fd.get(), kSpecLimit, "specification"));
-    } else if (role == kRolePort) {
-      message.ports.push_back(std::move(fd));
-    } else if (Fd* place = PlaceOf(message, role)) {
-      *place = std::move(fd);
-    }
+  for (bool more = true; more;) {
+    SKIFF_ASSIGN(more, ReceiveLaunchPart(channel, message, &spec));
   }
-  if (!reader.ok() || version < 1) return Fail(Code::kCorrupted, "cannot read the launch message");
   SKIFF_ASSIGN(message.spec, DecodeRuntimeSpec(spec));
   return message;
 }

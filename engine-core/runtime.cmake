@@ -36,5 +36,5 @@ skiff_module(child
 
 # The command's side.
 skiff_module(launch
-  SOURCES capabilities.cc runtime_defaults.cc
+  SOURCES capabilities.cc launcher.cc launch/normal_context.cc runtime_defaults.cc
   LINK skiff_engine_spec skiff_seccomp)
