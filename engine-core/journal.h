@@ -11,8 +11,8 @@ namespace skiff::engine {
 
 // The event journal of one volatile root (<run root>/events.jsonl): JSON lines in the order of
 // arrival, appended by commands and monitors. It is capped: past kJournalLimit it is renamed to
-// events.jsonl.1, replacing the one before. A writer takes a shared flock on events.lock, the one
-// that rotates an exclusive one.
+// events.jsonl.1, replacing the one before, by whoever gets a flock on events.lock; nobody waits
+// for it. An entry that was written meanwhile is in one of the two.
 //
 //   {"time":1700000000000000000,"type":"container","action":"die","actor":"<id>",
 //    "attributes":{"exitCode":"1","name":"web"}}

@@ -36,7 +36,8 @@ class MonitorClient {
   Status Rename(std::string_view name) const;
   Result<std::unique_ptr<Session>> Exec(const ExecConfig& config, const StandardStreams& streams,
                                         TerminalSize size) const;
-  // A container with a terminal gives a session with terminal_fd() and ignores `streams`.
+  // A container with a terminal gives a session with terminal_fd() and ignores `streams`. Otherwise
+  // the session holds copies of output and error: their end of file comes after its destruction.
   Result<std::unique_ptr<Session>> Attach(const StandardStreams& streams) const;
   // The network namespace the monitor holds, also while the container restarts.
   Result<Fd> NetworkNamespace() const;
