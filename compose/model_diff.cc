@@ -62,6 +62,12 @@ class Comparison {
       const std::string child = path.empty() ? key : path + "." + key;
       const bool was = before.contains(key);
       const bool is = after.contains(key);
+      static const Json kNoObject = Json::object();
+      // A first or last entry is named, not the map that came or went with it.
+      if (was != is && (was ? before : after)[key].is_object()) {
+        CompareObjects(child, was ? before[key] : kNoObject, is ? after[key] : kNoObject);
+        continue;
+      }
       if (was && is) {
         Compare(child, before[key], after[key]);
       } else if (is) {

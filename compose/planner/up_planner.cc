@@ -87,7 +87,12 @@ Status UpPlanner::EmitCreate(ServicePlan& plan, Replica& replica) {
 void UpPlanner::InheritAnonymousVolumes(const ServicePlan& plan, const Replica& replica,
                                         engine::ContainerConfig& config) const {
   for (const engine::Mount& old : replica.existing->container.mounts) {
-    if (old.kind != engine::MountKind::kVolume || !old.anonymous || old.name.empty()) continue;
+    if (old.kind != engine::MountKind::kVolume || old.name.empty()) continue;
+    // Once carried over it is mounted by its name, and still nobody's but this service's.
+    const auto volume = observed_.volumes.find(old.name);
+    const bool anonymous =
+        old.anonymous || (volume != observed_.volumes.end() && volume->second.anonymous);
+    if (!anonymous) continue;
     const auto wanted =
         std::find_if(config.mounts.begin(), config.mounts.end(),
                      [&](const engine::MountRequest& mount) { return mount.target == old.target; });
@@ -171,16 +176,18 @@ void UpPlanner::EmitStopsAndRemovals() {
     ServicePlan& plan = services_.at(name);
     for (Replica& replica : plan.replicas) {
       if (!replica.recreate) continue;
-      int last = replica.stop_op;
-      if (last < 0 && IsActive(replica.existing->container.state)) {
+      std::vector<int> before_removal = {replica.stop_op, replica.create_op};
+      if (replica.stop_op < 0 && IsActive(replica.existing->container.state)) {
         std::vector<int> after = dependent_stops[name];
         after.push_back(replica.create_op);
-        last = builder_.AddStop(*replica.existing, replica.cause, after, options_.stop_timeout);
-        builder_.at(last).recreate = true;
-        replica.stop_op = last;
+        replica.stop_op =
+            builder_.AddStop(*replica.existing, replica.cause, after, options_.stop_timeout);
+        builder_.at(replica.stop_op).recreate = true;
+        before_removal = {replica.stop_op};
       }
-      replica.remove_op =
-          builder_.AddRemove(*replica.existing, replica.cause, {last, replica.create_op}, true);
+      // Volumes that were carried over belong to the new container now.
+      replica.remove_op = builder_.AddRemove(*replica.existing, replica.cause, before_removal,
+                                             options_.renew_anon_volumes);
       builder_.at(replica.remove_op).recreate = true;
       builder_.at(replica.remove_op).name = replica.name;
       free_ports(*replica.existing, replica.remove_op);
@@ -250,8 +257,10 @@ int UpPlanner::EmitStart(ServicePlan& plan, Replica& replica) {
     }
   }
   start.dependencies = replica.start_after;
-  for (int operation : {replica.create_op, replica.stop_op, replica.remove_op}) {
-    start.dependencies.push_back(operation);
+  if (replica.remove_op >= 0) {
+    start.dependencies.push_back(replica.remove_op);
+  } else {
+    start.dependencies.insert(start.dependencies.end(), {replica.create_op, replica.stop_op});
   }
   for (const schema::Port& port : plan.service->ports) {
     const auto request = TranslatePort(port);
