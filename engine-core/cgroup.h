@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/error.h"
@@ -56,6 +57,9 @@ struct CgroupSetting {
   std::string file;        // "memory.max"
   std::string value;
   std::string key;  // "memory"
+  // Tried when this kernel has no `file` (the weight of one I/O scheduler or another).
+  std::string alternative_file = {};
+  std::string alternative_value = {};
   bool operator==(const CgroupSetting&) const = default;
 };
 // Pure: the writes for `resources` in their order; `warnings` gets what the version has not got.
@@ -124,8 +128,16 @@ class CgroupManager {
   Status RemoveRoot();
 
  private:
-  std::string Folder(const CgroupHierarchy& hierarchy, const std::string& cgroup_parent) const;
-  Status Make(const CgroupHierarchy& hierarchy, const std::string& folder);
+  std::string Base(const CgroupHierarchy& hierarchy) const;
+  std::string Folder(const CgroupHierarchy& hierarchy, const std::string& id,
+                     const std::string& cgroup_parent) const;
+  Status MakeFolder(const CgroupHierarchy& hierarchy, const std::string& folder) const;
+  Status Apply(const std::string& id, const std::string& cgroup_parent,
+               const std::vector<CgroupSetting>& settings,
+               std::vector<std::string>* warnings) const;
+  Status ApplyDevices(const std::string& id, const std::string& cgroup_parent,
+                      const std::vector<DeviceRule>& rules,
+                      std::vector<std::string>* warnings) const;
 
   Options options_;
   CgroupLayout layout_;

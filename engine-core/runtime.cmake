@@ -1,6 +1,6 @@
 # Values that commands and monitors share, and what both do to cgroups that exist.
 skiff_module(engine_spec
-  SOURCES types.cc runtime_spec.cc launch_protocol.cc
+  SOURCES cgroup_control.cc types.cc runtime_spec.cc launch_protocol.cc
   LINK skiff_base)
 
 # Seccomp policies to cBPF. libseccomp is linked statically; only policies other than the default one
@@ -36,5 +36,6 @@ skiff_module(child
 
 # The command's side.
 skiff_module(launch
-  SOURCES capabilities.cc launcher.cc launch/normal_context.cc runtime_defaults.cc
+  SOURCES capabilities.cc cgroup.cc cgroup_devices.cc cgroup_layout.cc cgroup_resources.cc launcher.cc
+          launch/normal_context.cc runtime_defaults.cc
   LINK skiff_engine_spec skiff_seccomp)
