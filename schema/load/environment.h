@@ -1,0 +1,31 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "schema/load/context.h"
+
+namespace skiff::schema {
+
+// What is known before any Compose file is parsed: variables, files, folder.
+struct Setting {
+  Environment environment;          // The process's own, then `.env` beneath it.
+  std::vector<std::string> files;   // Absolute, or "-".
+  std::vector<std::string> env_files;
+  std::string working_dir;          // The project's folder, absolute.
+  std::vector<std::string> profiles;
+};
+
+// compose.md 1.11 and 1.12: `.env`, COMPOSE_FILE, discovery upwards, COMPOSE_PROFILES. Mistakes are
+// reported; a missing Compose file is not one yet (files stays empty).
+Setting ReadSetting(Context& context);
+
+// Lower case, without what a project name cannot have.
+std::string NormaliseProjectName(std::string_view name);
+// The rules of -p, COMPOSE_PROJECT_NAME, `name:` and the folder; `in_files` is the interpolated
+// `name:`, `named` whether the first document of a file has one.
+Result<std::string> ChooseProjectName(const LoadOptions& options, const Setting& setting,
+                                      const std::string& in_files, bool named);
+
+}  // namespace skiff::schema
