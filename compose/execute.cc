@@ -311,8 +311,9 @@ Status Executor::BeginWait(int index) {
   waits_.push_back(wait);
   // The watch is open, so nothing that happens after this look is missed.
   for (const auto& [id, name] : wait.unsettled) {
-    SKIFF_ASSIGN(const engine::Container container, engine_.InspectContainer(id));
-    Apply({id, false, container.state});
+    const auto container = engine_.InspectContainer(id);
+    if (!container && container.error().code != Code::kNotFound) return Fail(container.error());
+    Apply({id, !container, container ? container->state : engine::ContainerState{}});
   }
   return {};
 }

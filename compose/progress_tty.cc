@@ -17,6 +17,7 @@ constexpr std::string_view kHideCursor = "\x1b[?25l";
 constexpr std::string_view kShowCursor = "\x1b[?25h";
 constexpr std::string_view kEraseLine = "\x1b[K";
 constexpr std::string_view kEraseBelow = "\x1b[J";
+constexpr size_t kTimerColumns = 6;  // "999.9s"
 constexpr BootTime kSpinnerStep = std::chrono::milliseconds(100);
 
 size_t Columns(std::string_view text) {
@@ -166,9 +167,15 @@ class TtyProgress : public Progress {
     frame += fmt::format("[+] {} {}/{}{}\n", operation_, done, rows_.size(), kEraseLine);
     const auto room = static_cast<size_t>(std::max(options_.rows - 2, 1));
     const size_t shown = rows_.size() > room ? room - 1 : rows_.size();
-    size_t id_width = 0;
-    for (size_t i = 0; i < shown; ++i) id_width = std::max(id_width, Columns(rows_[i].id));
-    id_width = std::min(id_width, static_cast<size_t>(std::max(options_.columns - 24, 10)));
+    size_t id_width = 0, status_width = 0;
+    for (size_t i = 0; i < shown; ++i) {
+      id_width = std::max(id_width, Columns(rows_[i].id));
+      status_width = std::max(status_width, Columns(rows_[i].status));
+    }
+    // Names give way before a status or a time does.
+    const size_t others = 3 + 1 + status_width + 1 + kTimerColumns;
+    const auto width = static_cast<size_t>(std::max(options_.columns, 20));
+    id_width = std::min(id_width, width > others + 10 ? width - others : 10);
     for (size_t i = 0; i < shown; ++i) frame += Line(rows_[i], id_width);
     drawn_ = shown + 1;
     if (shown < rows_.size()) {

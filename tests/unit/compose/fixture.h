@@ -1,9 +1,11 @@
 #pragma once
 
-#include <cstdlib>
-#include <fstream>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <functional>
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -48,6 +50,9 @@ class RecordingProgress : public Progress {
   void Message(std::string_view text) override { Add(std::string(text)); }
   void End(bool ok) override { Add(ok ? "end" : "end failed"); }
 
+  // Called with every line, on the thread that reports it: how tests act at a certain point.
+  std::function<void(const std::string& line)> on_line;
+
   std::vector<std::string> lines() const {
     const std::lock_guard lock(mutex_);
     return lines_;
@@ -58,9 +63,12 @@ class RecordingProgress : public Progress {
   }
 
  private:
-  void Add(std::string line) {
-    const std::lock_guard lock(mutex_);
-    lines_.push_back(std::move(line));
+  void Add(const std::string& line) {
+    {
+      const std::lock_guard lock(mutex_);
+      lines_.push_back(line);
+    }
+    if (on_line) on_line(line);
   }
   mutable std::mutex mutex_;
   std::vector<std::string> lines_;

@@ -24,9 +24,8 @@ class PlanTest : public ComposeTest {
     Depend("web", "db", Condition::kHealthy);
     Depend("web", "job", Condition::kCompletedSuccessfully);
     engine_.SetBehaviour("p-job-1", {.start_error = {}, .exits_with = 0});
-    engine_.SetBehaviour("p-db-1", {.start_error = {},
-                                    .exits_with = {},
-                                    .health = engine::HealthStatus::kHealthy});
+    engine_.SetBehaviour(
+        "p-db-1", {.start_error = {}, .exits_with = {}, .health = engine::HealthStatus::kHealthy});
   }
 };
 
