@@ -37,5 +37,6 @@ skiff_module(child
 # The command's side.
 skiff_module(launch
   SOURCES capabilities.cc cgroup.cc cgroup_devices.cc cgroup_layout.cc cgroup_resources.cc launcher.cc
-          launch/normal_context.cc runtime_defaults.cc
+          launch/normal_context.cc runtime_defaults.cc seccomp/profile.cc
+          seccomp/resolve.cc
   LINK skiff_engine_spec skiff_seccomp)
