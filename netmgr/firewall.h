@@ -76,13 +76,15 @@ class Firewall {
   Result<FirewallReport> Apply();
   // The whole table anew from `state` in one transaction; collected changes are dropped.
   Result<FirewallReport> Rebuild(const FirewallState& state);
-  // What the table holds, for repair. No table: empty.
+  // What the table holds, for repair: one port per element, with the address it is known by (a port
+  // published on "" comes back as "0.0.0.0" and "::") and a short id. No table: empty.
   Result<FirewallState> Read();
   // Removes the table and every rule in foreign chains that names a bridge of this root.
   Status RemoveTable();
 
-  // The commands Apply() would run, in nft's language: for tests and for people.
-  std::string PendingCommands() const;
+  // The commands Apply() would run on a table that stands, in nft's language: for tests and for
+  // people.
+  Result<std::string> PendingCommands() const;
 
  private:
   struct State;
@@ -91,7 +93,7 @@ class Firewall {
 };
 
 // The commands that make a table with `state`: what Rebuild() runs.
-std::string TableCommands(const std::string& table, const FirewallState& state,
-                          const FirewallOptions& options);
+Result<std::string> TableCommands(const std::string& table, const FirewallState& state,
+                                  const FirewallOptions& options);
 
 }  // namespace skiff::net

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <span>
+#include <string>
+
+#include "base/error.h"
+#include "netmgr/netlink/netlink.h"
+#include "netmgr/network.h"
+
+// The host's side of a network. `socket`: rtnetlink of the namespace the calling thread is in.
+// Specifications are complete (net::Complete).
+namespace skiff::net {
+
+Status MakeBridge(NetlinkSocket* socket, const BridgeSpec& spec);
+bool LoopbackCanBeRouted();
+// The bridges and all links of their groups. A group that also holds a link whose name is not of
+// `root_hash` is taken apart link by link instead.
+Status DeleteNetworks(NetlinkSocket* socket, std::string_view root_hash,
+                      std::span<const BridgeSpec> specs);
+// By a process of its own.
+Status DeleteNetworksDetached(NetlinkSocket* socket, std::string_view root_hash,
+                              std::span<const BridgeSpec> specs);
+// Drops what the kernel tracks from or to the addresses.
+Status ForgetTracked(std::span<const std::string> addresses);
+
+}  // namespace skiff::net
