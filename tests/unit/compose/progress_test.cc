@@ -186,7 +186,7 @@ TEST_F(ProgressTest, TtyCutsLongTextsToTheWidth) {
   progress->Report(event);
   progress->End(false);
   EXPECT_THAT(Screen(Text()),
-              testing::ElementsAre("[+] up 1/1", " ✘ Container p-web-1 Error a v... 0.0s"));
+              testing::ElementsAre("[+] up 1/1", " ✘ Container p-web-1 Error a ver... 0.0s"));
 }
 
 }  // namespace
