@@ -228,7 +228,7 @@ Outcome Process::Finish(milliseconds limit) {
 }
 
 Outcome RunCommand(const std::vector<std::string>& command, const ProcessOptions& options,
-            milliseconds limit) {
+                   milliseconds limit) {
   ProcessOptions with_environment = options;
   if (with_environment.environment.empty()) with_environment.environment = CleanEnvironment();
   return Process::Start(command, with_environment).Finish(limit);

@@ -71,8 +71,9 @@ std::map<std::string, std::string> SkiffTest::MakeRoots(const std::string& name)
   ProcessOptions options;
   options.environment = environment_;
   for (const auto& [key, value] : roots) options.environment[key] = value;
-  EXPECT_THAT(RunCommand({SkiffProgram(), "image", "import", BusyboxTar(), "busybox:latest"}, options),
-              Succeeds());
+  EXPECT_THAT(
+      RunCommand({SkiffProgram(), "image", "import", BusyboxTar(), "busybox:latest"}, options),
+      Succeeds());
   return roots;
 }
 

@@ -1,0 +1,100 @@
+// config: the model as skiff understands it, for people and for programs.
+
+#include "tests/e2e/support/skiff_test.h"
+
+namespace skiff::e2e {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+class ConfigTest : public SkiffTest {
+ protected:
+  void SetUp() override {
+    SkiffTest::SetUp();
+    if (IsSkipped() || HasFatalFailure()) return;
+    WriteFile(".env", "TAG=latest\nPORT=18092\n");
+    WriteProject(R"(name: model
+services:
+  web:
+    image: busybox:${TAG}
+    ports: ["${PORT}:80"]
+    environment: [A=1, "B=$$HOME"]
+    volumes: ["data:/data:ro"]
+  db:
+    image: busybox
+    command: sleep 1000
+    init: true
+volumes:
+  data:
+)");
+  }
+};
+
+TEST_F(ConfigTest, YamlIsCanonical) {
+  EXPECT_EQ(Succeed({"config"}), R"(name: model
+services:
+  db:
+    image: busybox
+    networks:
+      default: null
+  web:
+    environment:
+      A: "1"
+      B: $$HOME
+    image: busybox:latest
+    networks:
+      default: null
+    ports:
+      - mode: ingress
+        target: 80
+        published: "18092"
+        protocol: tcp
+    volumes:
+      - type: volume
+        source: data
+        target: /data
+        read_only: true
+        volume: {}
+networks:
+  default:
+    name: model_default
+volumes:
+  data:
+    name: model_data
+)");
+}
+
+TEST_F(ConfigTest, ItsOwnOutputIsAFixedPoint) {
+  const std::string first = Succeed({"config"});
+  WriteFile("second.yaml", first);
+  EXPECT_EQ(Succeed({"-f", "second.yaml", "config"}), first);
+}
+
+TEST_F(ConfigTest, Lists) {
+  EXPECT_THAT(LineSet(Succeed({"config", "--services"})), ElementsAre("db", "web"));
+  EXPECT_EQ(Succeed({"config", "--volumes"}), "data\n");
+  EXPECT_THAT(LineSet(Succeed({"config", "--images"})), ElementsAre("busybox", "busybox:latest"));
+  EXPECT_EQ(Succeed({"config", "-q"}), "");
+  EXPECT_THAT(Succeed({"config", "--format", "json"}), HasSubstr(R"("image": "busybox:latest")"));
+}
+
+TEST_F(ConfigTest, LaterFilesAndVariablesWin) {
+  WriteFile("override.yaml", "services:\n  web:\n    environment: {A: two}\n");
+  environment()["TAG"] = "musl";
+  const std::string text = Succeed({"-f", "compose.yaml", "-f", "override.yaml", "config"});
+  EXPECT_THAT(text, HasSubstr("A: two"));
+  EXPECT_THAT(text, HasSubstr("busybox:musl"));
+}
+
+TEST_F(ConfigTest, HashIsTheContainersLabel) {
+  Succeed({"up", "-d", "db"});
+  const std::string hash = Succeed({"config", "--hash", "db"});
+  EXPECT_EQ(
+      hash,
+      "db " + Inspect("model-db-1", "{{index .Config.Labels \"com.docker.compose.config-hash\"}}") +
+          "\n");
+}
+
+}  // namespace
+}  // namespace skiff::e2e
