@@ -106,12 +106,9 @@ Result<std::vector<Element>> Firewall::State::Elements(bool removed) const {
 }
 
 Result<std::string> Firewall::State::Changes() const {
-  std::string commands;
   SKIFF_ASSIGN(const std::vector<Element> removed, Elements(true));
-  for (const Element& element : removed) commands += DeleteCommand(table, element);
   SKIFF_ASSIGN(const std::vector<Element> added, Elements(false));
-  for (const Element& element : added) commands += AddCommand(table, element);
-  return commands;
+  return DeleteCommands(table, removed) + AddCommands(table, added);
 }
 
 // The changes against what the table really holds: what is gone is not removed, and an element with
@@ -133,26 +130,27 @@ Result<std::string> Firewall::State::ReconciledChanges() {
       return element.set == wanted.set && element.key == wanted.key;
     });
   };
-  std::string commands;
+  std::vector<Element> to_delete;
+  std::vector<Element> to_add;
   SKIFF_ASSIGN(const std::vector<Element> removed, Elements(true));
   for (const Element& element : removed) {
     const auto hit = find(element);
     // Another container's by now: not ours to remove.
     if (hit == standing.end() || hit->data != element.data) continue;
-    commands += DeleteCommand(table, element);
+    to_delete.push_back(element);
     standing.erase(hit);
   }
   SKIFF_ASSIGN(const std::vector<Element> added, Elements(false));
   for (const Element& element : added) {
     if (const auto hit = find(element); hit != standing.end()) {
       if (hit->data == element.data) continue;
-      commands += DeleteCommand(table, element);
+      to_delete.push_back(element);
       standing.erase(hit);
     }
-    commands += AddCommand(table, element);
+    to_add.push_back(element);
     standing.push_back(element);
   }
-  return commands;
+  return DeleteCommands(table, to_delete) + AddCommands(table, to_add);
 }
 
 Result<std::string> Firewall::State::ForeignChanges() {

@@ -1,10 +1,15 @@
-#include <fmt/format.h>
+// First: the kernel's headers step back from what libc has declared, not the other way round.
+// clang-format off
+#include <netinet/in.h>
+#include <sys/socket.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter_ipv4/ip_tables.h>
 #include <linux/netfilter_ipv6/ip6_tables.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
+// clang-format on
 
+#include <fmt/format.h>
+
+#include <cstddef>
 #include <cstring>
 #include <string>
 #include <vector>

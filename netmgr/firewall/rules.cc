@@ -4,6 +4,8 @@
 #include <netinet/in.h>
 
 #include <algorithm>
+#include <map>
+#include <optional>
 #include <string_view>
 
 #include "netmgr/address.h"
@@ -83,6 +85,29 @@ Result<IpAddress> TargetAddress(const std::string& text, bool v6) {
   return *address;
 }
 
+std::string ElementText(const Element& element, bool with_data) {
+  if (!with_data) return element.key;
+  std::string text = element.key;
+  if (!element.comment.empty()) text += fmt::format(" comment \"{}\"", element.comment);
+  if (!element.data.empty()) text += " : " + element.data;
+  return text;
+}
+
+std::string ElementCommands(std::string_view verb, const std::string& table,
+                            const std::vector<Element>& elements) {
+  std::map<std::string, std::string> sets;
+  for (const Element& element : elements) {
+    std::string& list = sets[element.set];
+    if (!list.empty()) list += ", ";
+    list += ElementText(element, verb == "add");
+  }
+  std::string commands;
+  for (const auto& [set, list] : sets) {
+    commands += fmt::format("{} element inet {} {} {{ {} }}\n", verb, table, set, list);
+  }
+  return commands;
+}
+
 }  // namespace
 
 Result<std::string> ProtocolText(int protocol) {
@@ -143,15 +168,12 @@ Result<std::vector<Element>> ElementsOf(const PublishSpec& port, const FirewallO
   return elements;
 }
 
-std::string AddCommand(const std::string& table, const Element& element) {
-  std::string text = fmt::format("add element inet {} {} {{ {}", table, element.set, element.key);
-  if (!element.comment.empty()) text += fmt::format(" comment \"{}\"", element.comment);
-  if (!element.data.empty()) text += " : " + element.data;
-  return text + " }\n";
+std::string AddCommands(const std::string& table, const std::vector<Element>& elements) {
+  return ElementCommands("add", table, elements);
 }
 
-std::string DeleteCommand(const std::string& table, const Element& element) {
-  return fmt::format("delete element inet {} {} {{ {} }}\n", table, element.set, element.key);
+std::string DeleteCommands(const std::string& table, const std::vector<Element>& elements) {
+  return ElementCommands("delete", table, elements);
 }
 
 std::string LayoutCommands(const std::string& table, const FirewallOptions& options) {
@@ -165,16 +187,16 @@ std::string LayoutCommands(const std::string& table, const FirewallOptions& opti
 
 Result<std::string> TableCommands(const std::string& table, const FirewallState& state,
                                   const FirewallOptions& options) {
-  std::string text = LayoutCommands(table, options);
+  std::vector<Element> all;
   for (const FirewallNetwork& network : state.networks) {
     SKIFF_ASSIGN(const std::vector<Element> elements, ElementsOf(network));
-    for (const Element& element : elements) text += AddCommand(table, element);
+    all.insert(all.end(), elements.begin(), elements.end());
   }
   for (const PublishSpec& port : state.ports) {
     SKIFF_ASSIGN(const std::vector<Element> elements, ElementsOf(port, options));
-    for (const Element& element : elements) text += AddCommand(table, element);
+    all.insert(all.end(), elements.begin(), elements.end());
   }
-  return text;
+  return LayoutCommands(table, options) + AddCommands(table, all);
 }
 
 }  // namespace skiff::net

@@ -27,8 +27,9 @@ Result<std::vector<Element>> ElementsOf(const FirewallNetwork& network);
 // None for what the relay serves.
 Result<std::vector<Element>> ElementsOf(const PublishSpec& port, const FirewallOptions& options);
 
-std::string AddCommand(const std::string& table, const Element& element);
-std::string DeleteCommand(const std::string& table, const Element& element);
+// One command for all elements of a set: fifty in one cost less than ten alone.
+std::string AddCommands(const std::string& table, const std::vector<Element>& elements);
+std::string DeleteCommands(const std::string& table, const std::vector<Element>& elements);
 // The empty table, with "create": it fails when somebody was faster.
 std::string LayoutCommands(const std::string& table, const FirewallOptions& options);
 
