@@ -55,14 +55,14 @@ int OpenTarget(int root, const MountPlan& mount, bool is_file) {
 }
 
 void Attach(int tree, int target, const MountPlan& mount) {
-  const Word moved = MoveMount(tree, target);
-  if (moved == -ENOTDIR) {
+  if (IsDirectory(tree) != IsDirectory(target)) {
     Text<1024> text;
     text.Add("cannot mount on '");
     text.Add(mount.target);
     text.Add("': not a directory (a directory on a file, or a file on a directory)");
     DieWith(text.data, ENOTDIR, 127);
   }
+  const Word moved = MoveMount(tree, target);
   if (moved < 0) Die(moved, "cannot mount on", mount.target);
 }
 
@@ -183,7 +183,8 @@ int NewMount(const char* type, const List<FsOption>& options, uint64_t attribute
              const char** failed) {
   const int fs = static_cast<int>(Syscall(__NR_fsopen, W(type), FSOPEN_CLOEXEC));
   if (fs < 0) return fs;
-  Word result = 0;
+  // What /proc/mounts shows in its first column.
+  Word result = Syscall(__NR_fsconfig, fs, FSCONFIG_SET_STRING, W("source"), W(type), 0);
   for (const FsOption& option : options) {
     const auto command = option.value == nullptr ? FSCONFIG_SET_FLAG : FSCONFIG_SET_STRING;
     result = Syscall(__NR_fsconfig, fs, command, W(option.key), W(option.value), 0);

@@ -34,7 +34,7 @@ Word SetFolder(int fs, const char* key, const char* path) {
 int MountByFsconfig(const InitPlan& plan) {
   const int fs = static_cast<int>(Syscall(__NR_fsopen, W("overlay"), FSOPEN_CLOEXEC));
   if (fs < 0) return fs;
-  Word result = 0;
+  Word result = SetOption(fs, "source", "overlay");
   for (size_t i = 0; i < plan.lower.size && result == 0; ++i) {
     result = SetFolder(fs, "lowerdir+", plan.lower.items[i]);
     if (result < 0 && i > 0) Die(result, "cannot add the layer", plan.lower.items[i]);

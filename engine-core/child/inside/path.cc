@@ -1,6 +1,9 @@
 #include "engine-core/child/inside/path.h"
 
+#include <linux/magic.h>
+
 #include "engine-core/child/inside/report.h"
+#include "engine-core/child/inside/stat.h"
 
 namespace skiff::engine::child::inside {
 namespace {
@@ -61,6 +64,12 @@ class Maker {
     const int parent =
         OpenInRoot(root_, parent_size == 0 ? "/" : done_.data, kOpenPath | kOpenDirectory, extra_);
     if (parent < 0) return parent;
+    // Nothing is made in procfs, whose names come and go: the number of a descriptor of this very
+    // process would seem to be a link to follow.
+    if (FileSystemMagic(parent) == PROC_SUPER_MAGIC) {
+      Close(parent);
+      return -ENOENT;
+    }
     Word made;
     if (last && missing_ == Missing::kMakeFile) {
       made = OpenAt(parent, name.data, kOpenWrite | kOpenCreate | kOpenExclusive | kOpenNofollow,
