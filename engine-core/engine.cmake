@@ -17,5 +17,15 @@ target_link_libraries(skiff-transfer PRIVATE skiff_transfer_unpack
 add_library(skiff_transfer_client STATIC transfer/client.cc)
 target_link_libraries(skiff_transfer_client PUBLIC skiff_transfer_protocol)
 
-add_library(skiff_image STATIC image/references.cc image/config_json.cc)
-target_link_libraries(skiff_image PUBLIC skiff_base)
+add_library(skiff_image STATIC image/references.cc image/config_json.cc image/image_store.cc
+            image/merged_root.cc image/work_folder.cc)
+target_link_libraries(skiff_image PUBLIC skiff_store skiff_transfer_client)
+
+add_library(skiff_engine_core STATIC
+            embedded/create.cc embedded/deferred_session.cc embedded/embedded_engine.cc
+            embedded/etc_files.cc embedded/intents.cc embedded/lifecycle.cc embedded/merge.cc
+            embedded/names.cc embedded/network_side.cc embedded/networks.cc embedded/objects.cc
+            embedded/observe.cc embedded/project_lock.cc embedded/reconcile.cc embedded/spec.cc
+            embedded/start.cc embedded/system_check.cc embedded/watch.cc)
+target_link_libraries(skiff_engine_core PUBLIC skiff_image skiff_store skiff_volumes skiff_launch
+                      skiff_monitor_client skiff_netmgr skiff_netmgr_dns skiff_engine_spec)

@@ -1,13 +1,10 @@
 #include "engine-core/embedded/merge.h"
 
-#include <signal.h>
-#include <sys/resource.h>
-
 #include <algorithm>
-#include <array>
 #include <set>
 
 #include "base/text.h"
+#include "engine-core/embedded/spec.h"
 
 namespace skiff::engine::embedded {
 namespace {
@@ -174,9 +171,7 @@ Status ValidateConfig(const ContainerConfig& config) {
                                               mount.source + "' must be an absolute path");
     }
   }
-  if (!config.stop_signal.empty() && SignalNumber(config.stop_signal) == 0) {
-    return Fail(Code::kInvalidArgument, "invalid signal: " + config.stop_signal);
-  }
+  if (!config.stop_signal.empty()) SKIFF_TRY(ParseSignal(config.stop_signal));
   for (const Ulimit& limit : config.ulimits) {
     if (UlimitResource(limit.name) < 0) {
       return Fail(Code::kInvalidArgument, "invalid ulimit type: " + limit.name);
@@ -216,51 +211,6 @@ Status ValidateConfig(const ContainerConfig& config) {
     return conflict("init and the PID mode");
   }
   return {};
-}
-
-int SignalNumber(std::string_view text) {
-  if (const auto number = ParseNumber<int>(text)) {
-    return *number >= 1 && *number <= SIGRTMAX ? *number : 0;
-  }
-  std::string name = ToLower(text);
-  if (name.starts_with("sig")) name = name.substr(3);
-  static constexpr std::pair<std::string_view, int> kSignals[] = {
-      {"hup", SIGHUP},       {"int", SIGINT},     {"quit", SIGQUIT}, {"ill", SIGILL},
-      {"trap", SIGTRAP},     {"abrt", SIGABRT},   {"iot", SIGABRT},  {"bus", SIGBUS},
-      {"fpe", SIGFPE},       {"kill", SIGKILL},   {"usr1", SIGUSR1}, {"segv", SIGSEGV},
-      {"usr2", SIGUSR2},     {"pipe", SIGPIPE},   {"alrm", SIGALRM}, {"term", SIGTERM},
-      {"stkflt", SIGSTKFLT}, {"chld", SIGCHLD},   {"cld", SIGCHLD},  {"cont", SIGCONT},
-      {"stop", SIGSTOP},     {"tstp", SIGTSTP},   {"ttin", SIGTTIN}, {"ttou", SIGTTOU},
-      {"urg", SIGURG},       {"xcpu", SIGXCPU},   {"xfsz", SIGXFSZ}, {"vtalrm", SIGVTALRM},
-      {"prof", SIGPROF},     {"winch", SIGWINCH}, {"io", SIGIO},     {"poll", SIGPOLL},
-      {"pwr", SIGPWR},       {"sys", SIGSYS}};
-  for (const auto& [known, number] : kSignals) {
-    if (name == known) return number;
-  }
-  // glibc keeps the first two real-time signals for itself; names count from the kernel's 34.
-  const auto offset = [&](size_t at) { return ParseNumber<int>(name.substr(at)).value_or(0); };
-  int number = 0;
-  if (name == "rtmin") number = SIGRTMIN;
-  if (name == "rtmax") number = SIGRTMAX;
-  if (name.starts_with("rtmin+")) number = SIGRTMIN + offset(6);
-  if (name.starts_with("rtmax-")) number = SIGRTMAX - offset(6);
-  return number >= SIGRTMIN && number <= SIGRTMAX ? number : 0;
-}
-
-int UlimitResource(std::string_view name) {
-  static constexpr std::pair<std::string_view, int> kResources[] = {
-      {"core", RLIMIT_CORE},         {"cpu", RLIMIT_CPU},
-      {"data", RLIMIT_DATA},         {"fsize", RLIMIT_FSIZE},
-      {"locks", RLIMIT_LOCKS},       {"memlock", RLIMIT_MEMLOCK},
-      {"msgqueue", RLIMIT_MSGQUEUE}, {"nice", RLIMIT_NICE},
-      {"nofile", RLIMIT_NOFILE},     {"nproc", RLIMIT_NPROC},
-      {"rss", RLIMIT_RSS},           {"rtprio", RLIMIT_RTPRIO},
-      {"rttime", RLIMIT_RTTIME},     {"sigpending", RLIMIT_SIGPENDING},
-      {"stack", RLIMIT_STACK}};
-  for (const auto& [known, resource] : kResources) {
-    if (name == known) return resource;
-  }
-  return -1;
 }
 
 }  // namespace skiff::engine::embedded

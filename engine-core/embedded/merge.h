@@ -24,9 +24,4 @@ Result<MergedConfig> MergeImageConfig(const ContainerConfig& request, const Imag
 // of signals and limits. Each text as docker has it where docker has one.
 Status ValidateConfig(const ContainerConfig& config);
 
-// "SIGTERM", "term", "15" -> 15; 0 when there is no such signal.
-int SignalNumber(std::string_view text);
-// RLIMIT_* of "nofile"; -1 when unknown.
-int UlimitResource(std::string_view name);
-
 }  // namespace skiff::engine::embedded

@@ -1,0 +1,186 @@
+#include "engine-core/embedded/embedded_engine.h"
+
+#include <fcntl.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "base/failpoint.h"
+#include "base/fd.h"
+#include "engine-core/journal.h"
+
+namespace skiff::engine {
+namespace {
+
+std::string Absolute(const std::string& path) {
+  std::error_code error;
+  const auto absolute = std::filesystem::absolute(path, error);
+  std::string text = error ? path : absolute.lexically_normal().string();
+  while (text.size() > 1 && text.ends_with('/')) text.pop_back();
+  return text;
+}
+
+// The programs are installed side by side.
+std::string Beside(const std::string& name) {
+  std::error_code error;
+  const auto self = std::filesystem::read_symlink("/proc/self/exe", error);
+  return error ? name : (self.parent_path() / name).string();
+}
+
+EmbeddedOptions Completed(EmbeddedOptions options) {
+  options.root = Absolute(options.root);
+  options.run = Absolute(options.run);
+  if (options.monitor_program.empty()) options.monitor_program = Beside("skiff-monitor");
+  if (options.transfer_program.empty()) options.transfer_program = Beside("skiff-transfer");
+  return options;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Engine>> OpenEmbeddedEngine(const EmbeddedOptions& options) {
+  return std::make_unique<embedded::EmbeddedEngine>(options);
+}
+
+Result<SystemReport> SystemCheck(const EmbeddedOptions& options, bool repair) {
+  embedded::EmbeddedEngine engine(options);
+  return engine.Check(repair);
+}
+
+namespace embedded {
+
+int64_t NowNanoseconds() {
+  timespec now{};
+  ::clock_gettime(CLOCK_REALTIME, &now);
+  return now.tv_sec * 1'000'000'000 + now.tv_nsec;
+}
+
+std::string ShortId(std::string_view id) {
+  return std::string(id.substr(0, 12));
+}
+
+EmbeddedEngine::EmbeddedEngine(EmbeddedOptions options)
+    : options_(Completed(std::move(options))),
+      layout_(options_.root, options_.run),
+      root_hash_(RootHash(options_.root)),
+      store_(layout_),
+      intents_(layout_),
+      volumes_(layout_.volumes(), layout_.trash()),
+      images_(layout_, store_, options_.transfer_program),
+      network_(layout_, root_hash_) {}
+
+EmbeddedEngine::~EmbeddedEngine() {
+  // Documented: the destructor cannot report a failure; what stays undone is in the intents.
+  [[maybe_unused]] const Status committed = Commit();
+}
+
+Status EmbeddedEngine::Open() {
+  const std::lock_guard lock(open_mutex_);
+  if (open_) return {};
+  if (!layout_.Prepared()) SKIFF_TRY(layout_.Prepare(&rebooted_));
+  open_ = true;
+  return {};
+}
+
+Status EmbeddedEngine::OpenForChange() {
+  SKIFF_TRY(Open());
+  const std::lock_guard lock(open_mutex_);
+  if (reconciled_) return {};
+  reconciled_ = true;
+  return Reconcile(rebooted_);
+}
+
+Result<EmbeddedEngine::StateGuard> EmbeddedEngine::LockState() {
+  std::unique_lock thread(state_mutex_);
+  SKIFF_ASSIGN(FileLock process,
+               FileLock::Acquire(layout_.lock("state"), FileLock::Mode::kExclusive));
+  return StateGuard{std::move(thread), std::move(process)};
+}
+
+Result<EmbeddedEngine::ContainerGuard> EmbeddedEngine::LockContainer(const std::string& id) {
+  std::shared_ptr<std::mutex> mutex;
+  {
+    const std::lock_guard lock(containers_mutex_);
+    auto& place = container_mutexes_[id];
+    if (!place) place = std::make_shared<std::mutex>();
+    mutex = place;
+  }
+  std::unique_lock thread(*mutex);
+  SKIFF_TRY(MakeDirectories(layout_.run_container(id), 0700));
+  SKIFF_ASSIGN(FileLock process, FileLock::Acquire(layout_.run_container(id) + "/command.lock",
+                                                   FileLock::Mode::kExclusive));
+  return ContainerGuard{std::move(mutex), std::move(thread), std::move(process)};
+}
+
+Result<CgroupManager*> EmbeddedEngine::Cgroups() {
+  const std::lock_guard lock(lazy_mutex_);
+  if (!cgroups_) {
+    SKIFF_ASSIGN(cgroups_, CgroupManager::Create({root_hash_, ""}));
+  }
+  return cgroups_.get();
+}
+
+Result<Launcher*> EmbeddedEngine::GetLauncher() {
+  SKIFF_ASSIGN(CgroupManager * cgroups, Cgroups());
+  const std::lock_guard lock(lazy_mutex_);
+  if (!launcher_) {
+    Launcher::Options options;
+    options.program = options_.monitor_program;
+    options.cgroups = cgroups->MonitorCgroups();
+    SKIFF_ASSIGN(launcher_, Launcher::Create(std::move(options)));
+    for (const std::string& text : CheckCallerContext()) Notice(text);
+  }
+  return launcher_.get();
+}
+
+void EmbeddedEngine::Notice(const std::string& text) {
+  if (options_.notice) options_.notice(text);
+}
+
+void EmbeddedEngine::Journal(std::string_view type, std::string_view action,
+                             const std::string& actor,
+                             const std::vector<std::pair<std::string, std::string>>& attributes) {
+  // News, not state: a journal that cannot be written fails nothing.
+  [[maybe_unused]] const Status appended = AppendJournalEntry(
+      layout_.run(), FormatJournalEntry(NowNanoseconds(), type, action, actor, attributes));
+}
+
+Status EmbeddedEngine::Commit() {
+  const std::lock_guard commit_lock(commit_mutex_);
+  {
+    const std::lock_guard lock(open_mutex_);
+    if (!reconciled_) return {};  // Nothing has been changed.
+  }
+  // What comes after a failure is done all the same: the first one is told.
+  Status first = RestartOrphans();
+  const auto keep = [&](Status next) {
+    if (first && !next) first = std::move(next);
+  };
+  const Status stored = store_.Commit();
+  keep(stored);
+  if (network_.HasWork()) {
+    std::vector<std::string> warnings;
+    keep(network_.Flush([this] { return WholeFirewall(); }, &warnings));
+    for (const std::string& text : warnings) Notice(text);
+  }
+  if (!stored) return first;
+  keep(Failpoint("engine.commit.before_purge"));
+  keep(Purge());
+  keep([&]() -> Status {
+    if (intents_.own().empty()) return {};
+    SKIFF_ASSIGN(const StateGuard guard, LockState());
+    // A container that is in the volatile root only is not safe by having been committed.
+    SKIFF_ASSIGN(const auto records, store_.Containers());
+    std::vector<Intent> kept;
+    for (const Intent& intent : intents_.own()) {
+      for (const auto& record : records) {
+        if (record->id == intent.id && record->config.auto_remove) kept.push_back(intent);
+      }
+    }
+    return intents_.Replace(kept);
+  }());
+  return first;
+}
+
+}  // namespace embedded
+}  // namespace skiff::engine

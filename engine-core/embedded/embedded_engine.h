@@ -1,0 +1,223 @@
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/atomic_file.h"
+#include "engine-core/cgroup.h"
+#include "engine-core/embedded.h"
+#include "engine-core/embedded/deferred_session.h"
+#include "engine-core/embedded/intents.h"
+#include "engine-core/embedded/network_side.h"
+#include "engine-core/embedded/spec.h"
+#include "engine-core/engine.h"
+#include "engine-core/image/image_store.h"
+#include "engine-core/launcher.h"
+#include "engine-core/layout.h"
+#include "engine-core/runtime_spec.h"
+#include "engine-core/store/store.h"
+#include "volumes/volumes.h"
+
+namespace skiff::engine::embedded {
+
+using store::ContainerRecord;
+using store::NetworkRecord;
+using store::Ptr;
+
+// The engine of DESIGN 3 and 5. One object per command; any thread may call it.
+//
+// Locks, in the order they are taken (DESIGN 5): a container's (LockContainer), the state lock
+// (LockState: names, addresses, subnets, intents; held briefly, never while waiting for a process),
+// then those inside NetworkSide and Store.
+class EmbeddedEngine : public Engine {
+ public:
+  explicit EmbeddedEngine(EmbeddedOptions options);
+  ~EmbeddedEngine() override;
+
+  Result<CreatedContainer> CreateContainer(const ContainerConfig& config) override;
+  Status StartContainer(std::string_view ref) override;
+  Status StopContainer(std::string_view ref, const StopOptions& options) override;
+  Status KillContainer(std::string_view ref, int signal_number) override;
+  Status RestartContainer(std::string_view ref, const StopOptions& options) override;
+  Status PauseContainer(std::string_view ref) override;
+  Status UnpauseContainer(std::string_view ref) override;
+  Status RemoveContainer(std::string_view ref, const RemoveOptions& options) override;
+  Status RenameContainer(std::string_view ref, std::string_view name) override;
+  Result<std::vector<Container>> ListContainers(const ContainerFilter& filter) override;
+  Result<Container> InspectContainer(std::string_view ref) override;
+  Result<std::unique_ptr<Session>> Attach(std::string_view ref,
+                                          const StandardStreams& streams) override;
+  Result<std::unique_ptr<Session>> Exec(std::string_view ref, const ExecConfig& config,
+                                        const StandardStreams& streams, TerminalSize size) override;
+  Status ReadLogs(std::string_view ref, const LogOptions& options,
+                  const std::function<bool(const LogEntry&)>& sink) override;
+  Result<std::unique_ptr<Watch>> WatchContainers(const ContainerFilter& filter) override;
+  Result<Network> CreateNetwork(const NetworkConfig& config) override;
+  Status RemoveNetwork(std::string_view ref) override;
+  Result<std::vector<Network>> ListNetworks(const std::vector<std::string>& labels) override;
+  Status ConnectNetwork(std::string_view container, const EndpointRequest& endpoint) override;
+  Status DisconnectNetwork(std::string_view container, std::string_view network) override;
+  Result<Volume> CreateVolume(const VolumeConfig& config) override;
+  Status RemoveVolume(std::string_view name) override;
+  Result<std::vector<Volume>> ListVolumes(const std::vector<std::string>& labels) override;
+  Result<std::string> ImportImage(int tar_fd, const ImportOptions& options) override;
+  Result<std::vector<Image>> ListImages() override;
+  Result<Image> InspectImage(std::string_view ref) override;
+  Status TagImage(std::string_view ref, std::string_view new_reference) override;
+  Result<RemovedImage> RemoveImage(std::string_view ref, bool force) override;
+  Status Commit() override;
+
+  Result<SystemReport> Check(bool repair);
+  // State of a container now, from what its monitor wrote and whether it lives (observe.cc).
+  ContainerState StateOf(const ContainerRecord& record);
+  // Its record; kNotFound. For the watch.
+  Result<Ptr<ContainerRecord>> RecordOf(std::string_view ref) { return store_.FindContainer(ref); }
+  Result<std::vector<Ptr<ContainerRecord>>> Records() { return store_.Containers(); }
+  // For calls that change nothing: the roots stand.
+  Status Open();
+
+ private:
+  struct StateGuard {
+    std::unique_lock<std::mutex> thread;
+    FileLock process;
+  };
+  struct ContainerGuard {
+    std::shared_ptr<std::mutex> mutex;
+    std::unique_lock<std::mutex> thread;
+    FileLock process;
+  };
+  // Ports of a container that is about to start.
+  struct Publication {
+    std::vector<net::PortReservation> reservations;
+    std::vector<net::PublishSpec> specs;
+    std::vector<PortSocketSpec> sockets;
+    std::vector<int> descriptors;
+    std::vector<PublishedPort> ports;
+  };
+  // Everything of the kernel a start has made, until the monitor owns it.
+  struct Preparation {
+    RuntimeSpec spec;
+    Fd network_namespace;
+    net::PreparedNamespace prepared;
+    Publication publication;
+    std::vector<std::string> warnings;
+  };
+
+  // Opens and, once per process, puts right what others left behind.
+  Status OpenForChange();
+  Result<StateGuard> LockState();
+  Result<ContainerGuard> LockContainer(const std::string& id);
+  Result<CgroupManager*> Cgroups();
+  Result<Launcher*> GetLauncher();
+  void Notice(const std::string& text);
+  void Journal(std::string_view type, std::string_view action, const std::string& actor,
+               const std::vector<std::pair<std::string, std::string>>& attributes);
+
+  // create.cc
+  Result<std::string> ReserveName(const std::string& wanted, const std::string& replaced,
+                                  const std::string& id);
+  Status ReserveEndpoints(ContainerRecord& record);
+  Result<store::EndpointRecord> MakeEndpoint(const EndpointRequest& request,
+                                             const std::string& replaced,
+                                             std::vector<std::string>* intents);
+  Status Reserve(ContainerRecord& record, const std::string& wanted_name);
+  Status ResolveModes(ContainerRecord& record);
+  Status ResolveMounts(ContainerRecord& record, const store::ImageRecord& image);
+  Result<Mount> ResolveMount(const MountRequest& request, const store::ImageRecord& image);
+  Status MountsFrom(ContainerRecord& record);
+  Status CopyUp(const std::string& volume, const store::ImageRecord& image,
+                const std::string& target);
+  Status MakeFolders(const ContainerRecord& record);
+  Result<Volume> EnsureVolume(const VolumeConfig& config, bool anonymous);
+
+  // start.cc
+  Status Start(const ContainerRecord& record);
+  Result<Preparation> Prepare(ContainerRecord& record);
+  Status PrepareNetwork(ContainerRecord& record, Preparation& out);
+  Result<Publication> PreparePorts(const ContainerRecord& record);
+  Result<SharedNamespaces> Namespaces(const ContainerRecord& record, Preparation& out);
+  Status WriteEtcFiles(const ContainerRecord& record, const Preparation& out);
+  Status Launch(const ContainerRecord& record, Preparation& prepared);
+  Status AddNames(const ContainerRecord& record);
+  Status RemoveNames(const ContainerRecord& record);
+  DnsSpec NameServiceOf(const ContainerRecord& record, bool* wanted);
+
+  // lifecycle.cc
+  Status SetDesired(const std::string& id, store::Desired desired);
+  // What a container that does not run any more leaves in the kernel goes away.
+  Status AfterEnd(const ContainerRecord& record);
+  Status KillLeft(const std::string& id, const std::string& cgroup_parent);
+  Status EndNow(const ContainerRecord& record);
+  Status Erase(const ContainerRecord& record, bool anonymous_volumes);
+  Status PassName(const ContainerRecord& gone);
+  Status Renamed(const ContainerRecord& record);
+
+  // networks.cc
+  Result<Ptr<NetworkRecord>> FindNetwork(std::string_view ref);
+  Result<Ptr<NetworkRecord>> DefaultBridge();
+  NetworkRecord Predefined(const std::string& name) const;
+  Status ChooseSubnets(NetworkRecord& record);
+  Result<net::FirewallState> WholeFirewall();
+
+  // reconcile.cc
+  Status Reconcile(bool rebooted);
+  Status RepairLeftovers();
+  Status RepairIntent(const Intent& intent);
+  Status ReconcileContainer(const ContainerRecord& record, bool rebooted);
+  Status RestartOrphans();
+  Status DestroyGarbage(const std::string& id);
+  Status EmptyTrash();
+  // Renames into the trash, then deletes.
+  Status Discard(const std::string& path, const std::string& name);
+  Status Purge();
+
+  // system_check.cc
+  struct Checker;
+
+  EmbeddedOptions options_;
+  Layout layout_;
+  std::string root_hash_;
+  store::Store store_;
+  IntentLog intents_;
+  volumes::VolumeFolders volumes_;
+  image::ImageStore images_;
+  NetworkSide network_;
+
+  std::mutex open_mutex_;
+  bool open_ = false;
+  bool rebooted_ = false;
+  bool reconciled_ = false;
+
+  std::mutex state_mutex_;
+  std::mutex lazy_mutex_;
+  std::unique_ptr<CgroupManager> cgroups_;
+  std::unique_ptr<Launcher> launcher_;
+  std::mutex containers_mutex_;
+  std::map<std::string, std::shared_ptr<std::mutex>> container_mutexes_;
+  std::map<std::string, std::shared_ptr<DeferredState>> waiting_;  // By container id.
+
+  // What a commit has to do after the rows are written. Guarded by pending_mutex_.
+  std::mutex pending_mutex_;
+  std::vector<std::string> doomed_containers_;
+  std::vector<std::string> doomed_volumes_;
+  std::vector<std::string> doomed_layers_;
+  std::set<std::string> orphans_;  // Containers a restart policy wants back.
+  std::mutex commit_mutex_;
+};
+
+int64_t NowNanoseconds();
+std::string ShortId(std::string_view id);
+// Where a start leaves word of what is in the kernel for a container: <run dir>/live.
+std::string LiveMarker(const Layout& layout, const std::string& id);
+Status WriteLiveMarker(const Layout& layout, const std::string& id,
+                       const std::vector<net::PublishSpec>& ports);
+// kNotFound without one.
+Result<std::vector<net::PublishSpec>> ReadLiveMarker(const Layout& layout, const std::string& id);
+
+}  // namespace skiff::engine::embedded

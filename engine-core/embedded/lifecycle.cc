@@ -1,0 +1,279 @@
+// What happens to a container after it has been started: stop, kill, pause, rename, remove.
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "base/atomic_file.h"
+#include "base/failpoint.h"
+#include "base/trace.h"
+#include "engine-core/embedded/embedded_engine.h"
+#include "engine-core/embedded/names.h"
+#include "engine-core/embedded/spec.h"
+#include "engine-core/log_file.h"
+#include "engine-core/monitor_client.h"
+
+namespace skiff::engine::embedded {
+namespace {
+
+tl::unexpected<Error> FailNotRunning(const std::string& id) {
+  return Fail(Code::kFailedPrecondition, "container " + id + " is not running");
+}
+
+// A monitor that ends between the question and the answer has ended the container: no failure.
+bool IsGone(const Status& status) {
+  return !status && status.error().code == Code::kUnavailable;
+}
+
+}  // namespace
+
+Status EmbeddedEngine::SetDesired(const std::string& id, store::Desired desired) {
+  SKIFF_ASSIGN(const auto record, store_.FindContainer(id));
+  {
+    const std::lock_guard lock(pending_mutex_);
+    orphans_.erase(id);
+  }
+  if (record->desired == desired || record->desired == store::Desired::kNeverStarted) return {};
+  ContainerRecord changed = *record;
+  changed.desired = desired;
+  return store_.Put(std::move(changed));
+}
+
+Status EmbeddedEngine::AfterEnd(const ContainerRecord& record) {
+  const auto ports = ReadLiveMarker(layout_, record.id);
+  if (!ports) {
+    if (ports.error().code == Code::kNotFound) return {};
+    return Fail(ports.error());
+  }
+  SKIFF_TRY(Failpoint("engine.after_end"));
+  SKIFF_TRY(network_.Unpublish(*ports));
+  SKIFF_TRY(RemoveNames(record));
+  SKIFF_ASSIGN(CgroupManager * cgroups, Cgroups());
+  SKIFF_TRY(KillLeft(record.id, record.config.cgroup_parent));
+  SKIFF_TRY(cgroups->RemoveContainer(record.id, record.config.cgroup_parent));
+  if (::unlink(LiveMarker(layout_, record.id).c_str()) != 0 && errno != ENOENT) {
+    return FailErrno("cannot remove '" + LiveMarker(layout_, record.id) + "'");
+  }
+  return {};
+}
+
+Status EmbeddedEngine::KillLeft(const std::string& id, const std::string& cgroup_parent) {
+  // Normally nobody is left: the kernel ended the PID namespace with its monitor. With a shared PID
+  // namespace the cgroup is what finds the processes.
+  SKIFF_ASSIGN(const CgroupManager* cgroups, Cgroups());
+  const ContainerCgroups paths = cgroups->Describe(id, cgroup_parent);
+  SKIFF_ASSIGN(const bool empty, CgroupIsEmpty(paths.cgroups));
+  return empty ? Status() : KillCgroup(paths.cgroups, paths.freezer_cgroup, paths.unified);
+}
+
+Status EmbeddedEngine::StopContainer(std::string_view ref, const StopOptions& options) {
+  const TraceSpan span("engine.stop");
+  SKIFF_TRY(OpenForChange());
+  SKIFF_ASSIGN(const auto record, store_.FindContainer(ref));
+  int signal = 0;
+  if (!options.signal.empty()) {
+    SKIFF_ASSIGN(signal, ParseSignal(options.signal));
+  }
+  SKIFF_ASSIGN(const ContainerGuard guard, LockContainer(record->id));
+  const std::string run_dir = layout_.run_container(record->id);
+  const MonitorClient client(run_dir);
+  if (client.Alive()) {
+    SKIFF_TRY(Failpoint("engine.stop"));
+    if (const Status stopped = client.Stop(signal, options.timeout); !stopped && !IsGone(stopped)) {
+      return stopped;
+    }
+    SKIFF_TRY(AwaitMonitorExit(run_dir, -1));
+  }
+  SKIFF_TRY(AfterEnd(*record));
+  return SetDesired(record->id, store::Desired::kStopped);
+}
+
+Status EmbeddedEngine::KillContainer(std::string_view ref, int signal_number) {
+  SKIFF_TRY(OpenForChange());
+  SKIFF_ASSIGN(const auto record, store_.FindContainer(ref));
+  const std::string run_dir = layout_.run_container(record->id);
+  const MonitorClient client(run_dir);
+  const ContainerState state = StateOf(*record);
+  if (!state.running()) return FailNotRunning(record->id);
+  SKIFF_TRY(Failpoint("engine.kill"));
+  const Status killed = client.Kill(signal_number);
+  if (IsGone(killed)) return FailNotRunning(record->id);
+  SKIFF_TRY(killed);
+  if (signal_number != SIGKILL) return {};
+  // docker: SIGKILL waits for the end, others do not.
+  SKIFF_TRY(AwaitMonitorExit(run_dir, -1));
+  SKIFF_ASSIGN(const ContainerGuard guard, LockContainer(record->id));
+  SKIFF_TRY(AfterEnd(*record));
+  return SetDesired(record->id, store::Desired::kStopped);
+}
+
+Status EmbeddedEngine::RestartContainer(std::string_view ref, const StopOptions& options) {
+  const TraceSpan span("engine.restart");
+  SKIFF_TRY(OpenForChange());
+  SKIFF_ASSIGN(const auto record, store_.FindContainer(ref));
+  int signal = 0;
+  if (!options.signal.empty()) {
+    SKIFF_ASSIGN(signal, ParseSignal(options.signal));
+  }
+  {
+    SKIFF_ASSIGN(const ContainerGuard guard, LockContainer(record->id));
+    const MonitorClient client(layout_.run_container(record->id));
+    if (client.Alive()) {
+      SKIFF_TRY(Failpoint("engine.restart"));
+      const Status restarted = client.Restart(signal, options.timeout);
+      if (!IsGone(restarted)) return restarted;
+    }
+  }
+  return StartContainer(record->id);
+}
+
+Status EmbeddedEngine::PauseContainer(std::string_view ref) {
+  SKIFF_TRY(OpenForChange());
+  SKIFF_ASSIGN(const auto record, store_.FindContainer(ref));
+  const ContainerState state = StateOf(*record);
+  if (state.status == ContainerStatus::kPaused) {
+    return Fail(Code::kFailedPrecondition, "Container " + record->id + " is already paused");
+  }
+  if (!state.running()) return FailNotRunning(record->id);
+  return MonitorClient(layout_.run_container(record->id)).Pause();
+}
+
+Status EmbeddedEngine::UnpauseContainer(std::string_view ref) {
+  SKIFF_TRY(OpenForChange());
+  SKIFF_ASSIGN(const auto record, store_.FindContainer(ref));
+  if (StateOf(*record).status != ContainerStatus::kPaused) {
+    return Fail(Code::kFailedPrecondition, "Container " + record->id + " is not paused");
+  }
+  return MonitorClient(layout_.run_container(record->id)).Unpause();
+}
+
+Status EmbeddedEngine::Renamed(const ContainerRecord& record) {
+  const MonitorClient client(layout_.run_container(record.id));
+  if (!client.Alive()) return {};
+  SKIFF_TRY(AddNames(record));
+  const Status told = client.Rename(record.name);
+  return IsGone(told) ? Status() : told;
+}
+
+Status EmbeddedEngine::RenameContainer(std::string_view ref, std::string_view name) {
+  SKIFF_TRY(OpenForChange());
+  SKIFF_TRY(ValidateContainerName(name));
+  SKIFF_ASSIGN(const auto record, store_.FindContainer(ref));
+  if (record->name == name) {
+    return Fail(Code::kInvalidArgument,
+                "Renaming a container with the same name as its current name");
+  }
+  ContainerRecord renamed = *record;
+  {
+    SKIFF_ASSIGN(const StateGuard guard, LockState());
+    SKIFF_ASSIGN(renamed.name, ReserveName(std::string(name), "", record->id));
+    renamed.config.name = renamed.name;
+    Intent intent;
+    intent.id = record->id;
+    intent.name = renamed.name;
+    SKIFF_TRY(intents_.Append(intent));
+    SKIFF_TRY(Failpoint("engine.rename"));
+    SKIFF_TRY(store_.Put(renamed));
+  }
+  Journal("container", "rename", record->id, {{"name", renamed.name}, {"oldName", record->name}});
+  return Renamed(renamed);
+}
+
+Status EmbeddedEngine::EndNow(const ContainerRecord& record) {
+  const std::string run_dir = layout_.run_container(record.id);
+  const MonitorClient client(run_dir);
+  if (!client.Alive()) return {};
+  const Status killed = client.Kill(SIGKILL);
+  if (!killed && !IsGone(killed)) {
+    // A monitor that does not answer: its processes are ended behind its back.
+    SKIFF_ASSIGN(const CgroupManager* cgroups, Cgroups());
+    const ContainerCgroups paths = cgroups->Describe(record.id, record.config.cgroup_parent);
+    SKIFF_TRY(KillCgroup(paths.cgroups, paths.freezer_cgroup, paths.unified));
+  }
+  return AwaitMonitorExit(run_dir, -1);
+}
+
+Status EmbeddedEngine::RemoveContainer(std::string_view ref, const RemoveOptions& options) {
+  const TraceSpan span("engine.remove");
+  SKIFF_TRY(OpenForChange());
+  SKIFF_ASSIGN(const auto found, store_.FindContainer(ref));
+  SKIFF_ASSIGN(const ContainerGuard guard, LockContainer(found->id));
+  SKIFF_ASSIGN(const auto record, store_.FindContainer(found->id));
+  const ContainerState state = StateOf(*record);
+  const bool active = state.running() || state.status == ContainerStatus::kRestarting;
+  if (active && !options.force) {
+    const bool paused = state.status == ContainerStatus::kPaused;
+    return Fail(Code::kFailedPrecondition, "cannot remove container \"" + record->name +
+                                               "\": container is " +
+                                               (paused ? "paused: unpause" : "running: stop") +
+                                               " the container before removing or force remove");
+  }
+  {
+    SKIFF_ASSIGN(const StateGuard state_guard, LockState());
+    Intent intent;
+    intent.kind = Intent::Kind::kRemoveContainer;
+    intent.id = record->id;
+    SKIFF_TRY(intents_.Append(intent));
+  }
+  SKIFF_TRY(Failpoint("engine.remove.after_intent"));
+  SKIFF_TRY(EndNow(*record));
+  // A monitor that is just ending by itself still writes to its folder.
+  SKIFF_TRY(AwaitMonitorExit(layout_.run_container(record->id), -1));
+  return Erase(*record, options.anonymous_volumes || record->config.auto_remove);
+}
+
+Status EmbeddedEngine::Erase(const ContainerRecord& record, bool anonymous_volumes) {
+  SKIFF_TRY(AfterEnd(record));
+  SKIFF_TRY(RemoveNames(record));
+  SKIFF_TRY(Failpoint("engine.remove.before_row"));
+  {
+    // Reservations of a container that was made by this very command end with it.
+    SKIFF_ASSIGN(const StateGuard guard, LockState());
+    SKIFF_TRY(store_.EraseContainer(record.id));
+    std::vector<Intent> kept = intents_.own();
+    const size_t erased = std::erase_if(kept, [&](const Intent& intent) {
+      return intent.id == record.id && intent.kind == Intent::Kind::kCreateContainer;
+    });
+    if (erased > 0) SKIFF_TRY(intents_.Replace(kept));
+  }
+  {
+    const std::lock_guard lock(pending_mutex_);
+    orphans_.erase(record.id);
+    doomed_containers_.push_back(record.id);
+  }
+  if (anonymous_volumes) {
+    SKIFF_ASSIGN(const auto records, store_.Containers());
+    for (const Mount& mount : record.mounts) {
+      if (!mount.anonymous) continue;
+      const bool used = std::ranges::any_of(records, [&](const auto& other) {
+        return std::ranges::any_of(other->mounts,
+                                   [&](const Mount& theirs) { return theirs.name == mount.name; });
+      });
+      if (used) continue;
+      SKIFF_TRY(store_.EraseVolume(mount.name));
+      const std::lock_guard lock(pending_mutex_);
+      doomed_volumes_.push_back(mount.name);
+    }
+  }
+  SKIFF_TRY(PassName(record));
+  // Last: who watches sees the container go when all of it has gone.
+  SKIFF_TRY(RemoveTree(layout_.run_container(record.id)));
+  Journal("container", "destroy", record.id, {{"image", record.image}, {"name", record.name}});
+  return {};
+}
+
+Status EmbeddedEngine::PassName(const ContainerRecord& gone) {
+  SKIFF_ASSIGN(const auto records, store_.Containers());
+  for (const auto& record : records) {
+    if (record->replaces != gone.id || !record->name.empty()) continue;
+    ContainerRecord heir = *record;
+    heir.name = heir.config.name.empty() ? gone.name : heir.config.name;
+    heir.replaces.clear();
+    SKIFF_TRY(Failpoint("engine.remove.pass_name"));
+    SKIFF_TRY(store_.Put(heir));
+    SKIFF_TRY(Renamed(heir));
+  }
+  return {};
+}
+
+}  // namespace skiff::engine::embedded

@@ -1,0 +1,236 @@
+// What a command finds of commands and monitors that died, and puts right before it changes
+// anything itself.
+#include <dirent.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <memory>
+
+#include "base/atomic_file.h"
+#include "base/failpoint.h"
+#include "base/identity.h"
+#include "base/trace.h"
+#include "engine-core/embedded/embedded_engine.h"
+#include "engine-core/image/work_folder.h"
+#include "engine-core/monitor_client.h"
+
+namespace skiff::engine::embedded {
+namespace {
+
+bool RestartsAfterReboot(const ContainerRecord& record) {
+  const bool ran = record.desired == store::Desired::kRunning;
+  switch (record.config.restart.mode) {
+    case RestartMode::kNo:
+      return false;
+    // docker: a stopped one comes back too, with the engine.
+    case RestartMode::kAlways:
+      return record.desired != store::Desired::kNeverStarted;
+    case RestartMode::kUnlessStopped:
+      return ran;
+    // Only after a failure, and a reboot is none that can be told from an exit with 0.
+    case RestartMode::kOnFailure:
+      return false;
+  }
+  return false;
+}
+
+bool RestartsAfterMonitor(const ContainerRecord& record) {
+  return record.desired == store::Desired::kRunning &&
+         record.config.restart.mode != RestartMode::kNo;
+}
+
+}  // namespace
+
+Status EmbeddedEngine::Reconcile(bool rebooted) {
+  const TraceSpan span("engine.reconcile");
+  if (rebooted) SKIFF_TRY(store_.CheckFile());
+  SKIFF_TRY(RepairLeftovers());
+  SKIFF_ASSIGN(const auto records, store_.Containers());
+  bool live = false;
+  for (const auto& record : records) {
+    SKIFF_TRY(ReconcileContainer(*record, rebooted));
+    live = live || ::access(LiveMarker(layout_, record->id).c_str(), F_OK) == 0;
+  }
+  if (live) {
+    SKIFF_ASSIGN(const bool missing, network_.FirewallMissing());
+    if (missing) {
+      SKIFF_ASSIGN(const net::FirewallState wanted, WholeFirewall());
+      if (!wanted.networks.empty()) network_.WantRebuild();
+    }
+  }
+  SKIFF_TRY(image::WorkFolder::RemoveAbandoned(layout_));
+  return EmptyTrash();
+}
+
+Status EmbeddedEngine::RepairLeftovers() {
+  SKIFF_ASSIGN(const StateGuard guard, LockState());
+  SKIFF_ASSIGN(const auto leftovers, intents_.Leftovers());
+  for (const IntentLog::Leftover& leftover : leftovers) {
+    for (const Intent& intent : leftover.intents) SKIFF_TRY(RepairIntent(intent));
+    SKIFF_TRY(Failpoint("engine.reconcile.forget"));
+    SKIFF_TRY(IntentLog::Forget(leftover));
+  }
+  return {};
+}
+
+Status EmbeddedEngine::RepairIntent(const Intent& intent) {
+  const auto container_row = [&]() -> Result<Ptr<ContainerRecord>> {
+    SKIFF_ASSIGN(const auto records, store_.Containers());
+    for (const auto& record : records) {
+      if (record->id == intent.id) return record;
+    }
+    return Ptr<ContainerRecord>();
+  };
+  switch (intent.kind) {
+    case Intent::Kind::kCreateContainer: {
+      SKIFF_ASSIGN(const auto row, container_row());
+      // One of the volatile root whose maker died before it was started is nobody's.
+      const bool orphan =
+          row && row->config.auto_remove && StateOf(*row).status == ContainerStatus::kCreated;
+      if (row && !orphan) return {};
+      if (row) SKIFF_TRY(store_.EraseContainer(intent.id));
+      Notice("container " + ShortId(intent.id) + " had been left half made: removed");
+      return DestroyGarbage(intent.id);
+    }
+    case Intent::Kind::kRemoveContainer: {
+      SKIFF_ASSIGN(const auto row, container_row());
+      if (row) SKIFF_TRY(store_.EraseContainer(intent.id));
+      return DestroyGarbage(intent.id);
+    }
+    case Intent::Kind::kCreateNetwork:
+    case Intent::Kind::kRemoveNetwork: {
+      const auto row = store_.FindNetwork(intent.id);
+      const bool wanted = row && intent.kind == Intent::Kind::kCreateNetwork;
+      if (wanted) return {};
+      if (row) SKIFF_TRY(store_.EraseNetwork(intent.id));
+      NetworkRecord gone;
+      gone.network.id = intent.id;
+      gone.bridge = net::BridgeName(root_hash_, intent.id);
+      gone.link_group = net::LinkGroup(intent.id);
+      return network_.RemoveNetwork(gone);
+    }
+    case Intent::Kind::kLayer: {
+      SKIFF_ASSIGN(const auto layers, store_.Layers());
+      const bool known =
+          std::ranges::any_of(layers, [&](const auto& layer) { return layer->id == intent.id; });
+      return known ? Status() : Discard(layout_.layer(intent.id), "layer");
+    }
+  }
+  return {};
+}
+
+Status EmbeddedEngine::DestroyGarbage(const std::string& id) {
+  ContainerRecord record;
+  record.id = id;
+  SKIFF_TRY(Failpoint("engine.garbage"));
+  SKIFF_TRY(EndNow(record));
+  SKIFF_TRY(AfterEnd(record));
+  // Its endpoints are not known any more; an entry in a name table is found by the short id.
+  SKIFF_ASSIGN(const auto networks, store_.Networks());
+  for (const auto& network : networks) {
+    const std::string table = layout_.names_table(network->network.id);
+    const auto entries = net::ReadNameTable(table);
+    if (!entries) continue;
+    for (const net::NameEntry& entry : *entries) {
+      if (std::ranges::count(entry.names, ShortId(id)) == 0) continue;
+      SKIFF_TRY(net::RemoveEndpoints(table, {&entry.endpoint_id, 1}));
+    }
+  }
+  SKIFF_TRY(Discard(layout_.container(id), "container"));
+  return RemoveTree(layout_.run_container(id));
+}
+
+Status EmbeddedEngine::ReconcileContainer(const ContainerRecord& record, bool rebooted) {
+  if (rebooted) {
+    if (RestartsAfterReboot(record)) orphans_.insert(record.id);
+    return {};
+  }
+  if (::access(LiveMarker(layout_, record.id).c_str(), F_OK) != 0) return {};
+  const std::string run_dir = layout_.run_container(record.id);
+  const MonitorClient client(run_dir);
+  if (client.Alive()) return {};
+  // Somebody starts or stops it right now: theirs to put right.
+  const auto busy = FileLock::TryAcquire(run_dir + "/command.lock", FileLock::Mode::kExclusive);
+  if (!busy || client.Alive()) return {};
+  const auto written = client.ReadState();
+  const bool killed =
+      written && (written->running() || written->status == ContainerStatus::kRestarting);
+  if (killed) {
+    ContainerState state = StateOf(record);
+    state.finished_at = NowNanoseconds();
+    // Its writer is dead: the state it left would go on claiming that the container runs.
+    SKIFF_TRY(WriteFileAtomically(run_dir + "/state.json", StateToJson(state), 0600,
+                                  Durability::kVolatile));
+    Journal("container", "die", record.id,
+            {{"exitCode", std::to_string(state.exit_code)}, {"name", record.name}});
+    Notice("container " + record.name + " ended because its monitor was killed");
+    if (RestartsAfterMonitor(record)) orphans_.insert(record.id);
+  }
+  SKIFF_TRY(AfterEnd(record));
+  if (record.config.auto_remove) return Erase(record, true);
+  return {};
+}
+
+Status EmbeddedEngine::RestartOrphans() {
+  std::set<std::string> orphans;
+  {
+    const std::lock_guard lock(pending_mutex_);
+    orphans.swap(orphans_);
+  }
+  Status first;
+  for (const std::string& id : orphans) {
+    const auto record = store_.FindContainer(id);
+    if (!record) continue;
+    Status started = StartContainer(id);
+    if (started) {
+      Notice("container " + (*record)->name + " was started again by its restart policy");
+    } else if (first) {
+      first = std::move(started);
+    }
+  }
+  return first;
+}
+
+Status EmbeddedEngine::Discard(const std::string& path, const std::string& name) {
+  const std::string doomed = layout_.trash() + "/" + name + "-" + RandomHex(8);
+  SKIFF_TRY(Failpoint("engine.discard"));
+  if (::rename(path.c_str(), doomed.c_str()) != 0) {
+    if (errno == ENOENT) return {};
+    return FailErrno("cannot move '" + path + "' to the trash");
+  }
+  return RemoveTree(doomed);
+}
+
+Status EmbeddedEngine::EmptyTrash() {
+  const std::unique_ptr<DIR, int (*)(DIR*)> folder(::opendir(layout_.trash().c_str()), ::closedir);
+  if (!folder) return FailErrno("cannot read '" + layout_.trash() + "'");
+  while (const dirent* entry = ::readdir(folder.get())) {
+    const std::string name = entry->d_name;
+    if (name == "." || name == "..") continue;
+    // Another command may be at the same tree: what it has removed meanwhile is no failure, and
+    // what stays is found by the next one.
+    [[maybe_unused]] const Status removed = RemoveTree(layout_.trash() + "/" + name);
+  }
+  return {};
+}
+
+Status EmbeddedEngine::Purge() {
+  std::vector<std::string> containers;
+  std::vector<std::string> doomed_volumes;
+  std::vector<std::string> layers;
+  {
+    const std::lock_guard lock(pending_mutex_);
+    containers.swap(doomed_containers_);
+    doomed_volumes.swap(doomed_volumes_);
+    layers.swap(doomed_layers_);
+  }
+  for (const std::string& id : containers) {
+    SKIFF_TRY(Discard(layout_.container(id), "container"));
+  }
+  for (const std::string& name : doomed_volumes) SKIFF_TRY(volumes_.Remove(name));
+  for (const std::string& id : layers) SKIFF_TRY(Discard(layout_.layer(id), "layer"));
+  return {};
+}
+
+}  // namespace skiff::engine::embedded
