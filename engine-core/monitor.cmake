@@ -17,8 +17,8 @@ skiff_module(monitor_client
 skiff_module(monitor_shell
   SOURCES monitor/control.cc monitor/exec_session.cc monitor/log_pump.cc monitor/log_writer.cc
           monitor/monitor.cc monitor/monitor_clients.cc monitor/monitor_run.cc
-          monitor/name_service.cc monitor/stream.cc
-  LINK skiff_monitor_core skiff_container_files skiff_child)
+          monitor/network_services.cc monitor/stream.cc
+  LINK skiff_monitor_core skiff_container_files skiff_child skiff_netmgr_dns skiff_netmgr_relay)
 
 add_executable(skiff-monitor monitor/main.cc)
 target_link_libraries(skiff-monitor PRIVATE skiff_monitor_shell)

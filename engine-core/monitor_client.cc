@@ -274,6 +274,7 @@ Status MonitorClient::UpdateNames(const DnsSpec& dns) const {
   request.verb = Verb::kNames;
   request.tables = dns.tables;
   request.upstreams = dns.upstreams;
+  request.endpoints = dns.endpoints;
   request.forward = dns.forward;
   return Tell(run_dir_, request);
 }

@@ -1,6 +1,7 @@
 #include "engine-core/monitor/monitor.h"
 
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -36,7 +37,7 @@ Monitor::Monitor(LaunchMessage message, Fd channel, std::unique_ptr<EventLoop> l
       control_(loop_.get(),
                {[this](ClientId client, Request request) { OnRequest(client, std::move(request)); },
                 [this](ClientId client) { OnClientGone(client); }}),
-      names_(loop_.get()) {
+      network_(loop_.get()) {
   // <run root>/containers/<id>
   const std::string& run_dir = message_.spec.run_dir;
   const std::string containers = run_dir.substr(0, run_dir.rfind('/'));
@@ -56,6 +57,10 @@ Result<std::unique_ptr<Monitor>> Monitor::Create(LaunchMessage message, Fd chann
 
 Status Monitor::Prepare() {
   scratch_.set_on_large([this] { LaterRelease(); });
+  // Without a PID namespace of its own (pid: host) orphans of the container come here all the same.
+  if (::getpid() != 1 && ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0) {
+    return FailErrno("cannot become a subreaper");
+  }
   const std::string& run_dir = message_.spec.run_dir;
   const Fd self(OpenPidfd(::getpid()));
   if (!self) return FailErrno("cannot open the monitor's own pidfd");
@@ -80,17 +85,27 @@ Status Monitor::WatchSignals() {
   return loop_->Add(signals_.get(), EPOLLIN, [this](uint32_t) { OnSignals(); });
 }
 
-Status Monitor::Run() {
-  Actions first = core_.Begin({Now(), WallClockNanoseconds()});
-  // The clone comes first: the container's mounts are made while the sockets are.
-  for (const Action& action : first) {
+// The clone comes first: the container's mounts are made while the sockets are.
+Status Monitor::Open() {
+  for (const Action& action : core_.Begin({Now(), WallClockNanoseconds()})) {
     std::visit([this](const auto& value) { Do(value); }, action);
   }
   // With a terminal the client is connected when that stands.
   if (!message_.spec.tty) SKIFF_TRY(AdoptLaunchClient());
   SKIFF_TRY(control_.Listen(message_.spec.run_dir));
-  SKIFF_TRY(
-      names_.Start(message_.spec.dns, std::move(message_.dns_udp), std::move(message_.dns_tcp)));
+  network_.StartNames(message_.spec.dns, std::move(message_.dns_udp), std::move(message_.dns_tcp));
+  return network_.StartPorts(message_.spec.ports, std::move(message_.ports));
+}
+
+Status Monitor::Run() {
+  if (const Status opened = Open(); !opened) {
+    StartReport report;
+    report.exit_code = 128;
+    report.error = opened.error().Text();
+    // The launcher may be gone; the container dies with this process in any case.
+    static_cast<void>(SendStartReport(channel_.get(), report));
+    return opened;
+  }
   Work();
   return loop_->Run();
 }
@@ -250,7 +265,7 @@ void Monitor::Do(const EndRun&) {
 }
 
 void Monitor::Do(const RemoveNames&) {
-  const Status removed = names_.RemoveNames(message_.spec.id);
+  const Status removed = network_.End(message_.spec.dns);
   if (!removed) Journal("names_left", {{"error", removed.error().Text()}});
 }
 

@@ -17,7 +17,7 @@
 #include "engine-core/monitor/exec_session.h"
 #include "engine-core/monitor/log_pump.h"
 #include "engine-core/monitor/log_writer.h"
-#include "engine-core/monitor/name_service.h"
+#include "engine-core/monitor/network_services.h"
 #include "engine-core/monitor/stream.h"
 
 namespace skiff::engine::monitor {
@@ -43,6 +43,7 @@ class Monitor {
 
   Monitor(LaunchMessage message, Fd channel, std::unique_ptr<EventLoop> loop, LogLimits limits);
   Status Prepare();
+  Status Open();
   Status WatchSignals();
   Status AdoptLaunchClient();
 
@@ -122,7 +123,7 @@ class Monitor {
   LogWriter log_;
   LogPump pump_;
   ControlServer control_;
-  NameService names_;
+  NetworkServices network_;
   std::unordered_map<pid_t, ExecSession*> processes_;
   std::map<ClientId, std::unique_ptr<ExecSession>> execs_;
   std::unique_ptr<ExecSession> probe_;

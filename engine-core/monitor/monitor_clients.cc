@@ -92,8 +92,9 @@ void Monitor::OnRequest(ClientId client, Request request) {
     case Verb::kNames:
       message_.spec.dns.tables = std::move(request.tables);
       message_.spec.dns.upstreams = std::move(request.upstreams);
+      message_.spec.dns.endpoints = std::move(request.endpoints);
       message_.spec.dns.forward = request.forward;
-      names_.Update(message_.spec.dns);
+      network_.UpdateNames(message_.spec.dns);
       return Do(Reply{client, std::nullopt});
   }
   Refuse(client, Error(Code::kUnsupported, "this monitor does not know the request"));

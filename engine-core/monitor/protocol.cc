@@ -31,6 +31,7 @@ WireWriter EncodeRequest(const Request& request, const RequestStreams& streams) 
   if (request.columns != 0) out.Int(kTagColumns, request.columns);
   out.Strings(kTagTable, request.tables);
   out.Strings(kTagUpstream, request.upstreams);
+  out.Strings(kTagEndpoint, request.endpoints);
   out.Bool(kTagForward, request.forward);
   if (streams.input >= 0) out.Int(kTagRole, kRoleInput);
   if (streams.output >= 0) out.Int(kTagRole, kRoleOutput);
@@ -101,6 +102,9 @@ struct RequestDecoder {
         break;
       case kTagUpstream:
         request.upstreams.push_back(in.text());
+        break;
+      case kTagEndpoint:
+        request.endpoints.push_back(in.text());
         break;
       case kTagForward:
         request.forward = in.boolean();

@@ -56,6 +56,7 @@ enum RequestTag : uint16_t {
   kTagTable = 16,     // Repeated.
   kTagUpstream = 17,  // Repeated.
   kTagForward = 18,
+  kTagEndpoint = 19,  // Repeated, one for each table.
 };
 
 // What a passed descriptor is.
@@ -101,6 +102,7 @@ struct Request {
   uint16_t columns = 0;
   std::vector<std::string> tables;
   std::vector<std::string> upstreams;
+  std::vector<std::string> endpoints;
   bool forward = true;
   // Received: owned. To be sent: see RequestStreams.
   Fd input;

@@ -236,7 +236,7 @@ TEST_F(ClientsTest, AClientThatDoesNotReadLosesNothingAtTheEnd) {
 }
 
 TEST_F(ClientsTest, AContainerWithATerminal) {
-  RuntimeSpec spec = ShellSpec("stty size; read x; echo got $x; stty size; exit 4");
+  RuntimeSpec spec = ShellSpec("read x; echo got $x; stty size; exit 4");
   spec.tty = true;
   spec.open_stdin = true;
   LaunchedMonitor& monitor = Launch(spec);
