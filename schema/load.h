@@ -15,9 +15,9 @@ namespace skiff::schema {
 class Node;  // schema/tree.h
 
 struct LoadOptions {
-  std::vector<std::string> files;    // -f; empty: COMPOSE_FILE, else discovered upwards.
-  std::string project_name;          // -p
-  std::string project_directory;     // --project-directory
+  std::vector<std::string> files;      // -f; empty: COMPOSE_FILE, else discovered upwards.
+  std::string project_name;            // -p
+  std::string project_directory;       // --project-directory
   std::vector<std::string> env_files;  // --env-file
   std::vector<std::string> profiles;   // --profile
   std::map<std::string, std::string> environment;  // The process's own.

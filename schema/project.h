@@ -121,7 +121,7 @@ struct Service {
   std::vector<std::string> tmpfs;  // "path[:options]"
   std::string network_mode;        // "" with `networks`.
   std::vector<ServiceNetwork> networks;
-  std::string restart;  // no, always, on-failure[:N], unless-stopped, "".
+  std::string restart;       // no, always, on-failure[:N], unless-stopped, "".
   std::optional<int> scale;  // From scale or deploy.replicas; absent: 1.
   SourceSpan scale_span;
   std::optional<bool> init;
@@ -188,12 +188,12 @@ struct FileObject {  // Entries of the top-level configs and secrets.
 
 struct Project {
   std::string name;
-  std::string working_dir;                // Absolute.
-  std::vector<std::string> files;         // Absolute, in merge order.
+  std::string working_dir;         // Absolute.
+  std::vector<std::string> files;  // Absolute, in merge order.
   std::vector<std::string> env_files;
-  std::map<std::string, Service> services;  // Enabled ones.
+  std::map<std::string, Service> services;           // Enabled ones.
   std::map<std::string, Service> disabled_services;  // By profiles.
-  std::map<std::string, Network> networks;  // By key; used ones unless all_resources.
+  std::map<std::string, Network> networks;           // By key; used ones unless all_resources.
   std::map<std::string, Volume> volumes;
   std::map<std::string, FileObject> configs, secrets;
 };

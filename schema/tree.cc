@@ -16,7 +16,9 @@ Node Scalar(Node::Kind kind, std::string text, SourceSpan where) {
 
 }  // namespace
 
-Node Node::Null(SourceSpan where) { return Scalar(Kind::kNull, "", where); }
+Node Node::Null(SourceSpan where) {
+  return Scalar(Kind::kNull, "", where);
+}
 
 Node Node::Bool(bool value, SourceSpan where) {
   Node node = Scalar(Kind::kBool, value ? "true" : "false", where);
@@ -40,8 +42,12 @@ Node Node::String(std::string value, SourceSpan where) {
   return Scalar(Kind::kString, std::move(value), where);
 }
 
-Node Node::Sequence(SourceSpan where) { return Scalar(Kind::kSequence, "", where); }
-Node Node::Mapping(SourceSpan where) { return Scalar(Kind::kMapping, "", where); }
+Node Node::Sequence(SourceSpan where) {
+  return Scalar(Kind::kSequence, "", where);
+}
+Node Node::Mapping(SourceSpan where) {
+  return Scalar(Kind::kMapping, "", where);
+}
 
 const Entry* Node::FindEntry(std::string_view key) const {
   if (kind != Kind::kMapping) return nullptr;
@@ -146,7 +152,9 @@ int KeyIndex::Find(std::string_view key) const {
   return found == positions_.end() ? -1 : static_cast<int>(found->second);
 }
 
-void KeyIndex::Added(const std::string& key, size_t position) { positions_.emplace(key, position); }
+void KeyIndex::Added(const std::string& key, size_t position) {
+  positions_.emplace(key, position);
+}
 
 std::string FormatFloat(double value, int bits) {
   if (std::isnan(value)) return "NaN";

@@ -87,8 +87,9 @@ std::vector<FileGrant> BindGrants(const Reader& service, std::string_view key) {
   std::vector<FileGrant> grants;
   service.ForEach(key, [&](const Entry& entry) {
     const Reader item(&entry.value);
-    FileGrant grant{item.Text("source"), item.Text("target"), item.Text("uid"), item.Text("gid"),
-                    {},                  entry.value.span};
+    FileGrant grant{
+        item.Text("source"), item.Text("target"), item.Text("uid"), item.Text("gid"), {},
+        entry.value.span};
     if (const Node* mode = entry.value.Find("mode")) {
       grant.mode = ParseNumber<uint32_t>(mode->text, 8);
     }
@@ -125,7 +126,8 @@ void BindHealthcheck(const Reader& service, Service& out) {
   health.timeout = check.Duration("timeout");
   health.start_period = check.Duration("start_period");
   health.start_interval = check.Duration("start_interval");
-  if (const auto retries = check.MaybeInteger("retries")) health.retries = static_cast<int>(*retries);
+  if (const auto retries = check.MaybeInteger("retries"))
+    health.retries = static_cast<int>(*retries);
   health.disable = check.Flag("disable") || (!health.test.empty() && health.test[0] == "NONE");
   out.healthcheck = std::move(health);
 }
@@ -263,8 +265,7 @@ void BindLimits(const Reader& service, Service& out) {
     return value != 0 ? value : part.Integer(key);
   };
   out.mem_limit = first("mem_limit", limits, "memory");
-  out.mem_reservation =
-      first("mem_reservation", resources.Child("reservations"), "memory");
+  out.mem_reservation = first("mem_reservation", resources.Child("reservations"), "memory");
   out.pids_limit = first("pids_limit", limits, "pids");
   const Node* cpus = service.Find("cpus");
   if (cpus == nullptr) cpus = limits.Find("cpus");

@@ -267,8 +267,7 @@ class Canonicaliser {
       if (equals == std::string::npos) {
         table.Set(item.text, Node::Null(item.span), item.span);
       } else {
-        table.Set(item.text.substr(0, equals), Part(item, item.text.substr(equals + 1)),
-                  item.span);
+        table.Set(item.text.substr(0, equals), Part(item, item.text.substr(equals + 1)), item.span);
       }
     }
     node = std::move(table);
@@ -280,8 +279,8 @@ class Canonicaliser {
     const Node* name = node.Find("name");
     Node* own = external->Find("name");
     if (own != nullptr) {
-      context_.Warn(node.FindEntry("external")->key_span, where,
-                    "'external.name' is deprecated", "write 'name' beside 'external: true'");
+      context_.Warn(node.FindEntry("external")->key_span, where, "'external.name' is deprecated",
+                    "write 'name' beside 'external: true'");
       if (name != nullptr && name->text != own->text) {
         context_.Wrong(*own, where.Key("external"), "'name' and 'external.name' differ")
             .notes.push_back({"only 'name' is needed", name->span});
@@ -313,7 +312,9 @@ class Canonicaliser {
   Context& context_;
 };
 
-std::string UntilEquals(const Node& item) { return item.text.substr(0, item.text.find('=')); }
+std::string UntilEquals(const Node& item) {
+  return item.text.substr(0, item.text.find('='));
+}
 
 std::string Attribute(const Node& item, std::string_view key, std::string_view absent) {
   const Node* value = item.Find(key);

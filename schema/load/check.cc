@@ -30,9 +30,34 @@ uint8_t AcceptBit(Node::Kind kind) {
 
 bool IsName(std::string_view key) {
   return !key.empty() && std::all_of(key.begin(), key.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           c == '.' || c == '_' || c == '-';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+           c == '_' || c == '-';
   });
+}
+
+bool IsNameByte(char c, bool first) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+         (!first && (c == '.' || c == '_' || c == '-'));
+}
+
+bool MatchesPattern(std::string_view text, Pattern pattern) {
+  if (pattern == Pattern::kContainerName) {
+    for (size_t i = 0; i + 1 < text.size(); ++i) {
+      if (IsNameByte(text[i], true) && IsNameByte(text[i + 1], false)) return true;
+    }
+    return false;
+  }
+  for (const std::string_view word :
+       {"always", "never", "build", "if_not_present", "missing", "refresh", "daily", "weekly"}) {
+    if (text.find(word) != std::string_view::npos) return true;
+  }
+  const size_t every = text.find("every_");
+  if (every == std::string_view::npos) return false;
+  size_t i = every + 6;
+  const size_t digits = i;
+  while (i < text.size() && text[i] >= '0' && text[i] <= '9') ++i;
+  return i > digits && i < text.size() &&
+         std::string_view("wdhms").find(text[i]) != std::string_view::npos;
 }
 
 std::string Quoted(std::span<const std::string_view> values) {
@@ -71,9 +96,8 @@ class Checker {
 
  private:
   void WrongKind(Node& node, const Type& type, const Where& where) {
-    Error& error = context_.Wrong(node, where,
-                                  "must be " + AcceptWords(type) + ", not " +
-                                      std::string(KindWords(node.kind)));
+    Error& error = context_.Wrong(
+        node, where, "must be " + AcceptWords(type) + ", not " + std::string(KindWords(node.kind)));
     const bool plain = node.IsNumber() || node.IsBool();
     if (plain && type.form == Form::kDuration) {
       error.notes.push_back({"add a unit: \"" + node.text + "s\"", {}});
@@ -114,8 +138,7 @@ class Checker {
 
   void UnknownKey(Entry& entry, const Type& type, const Where& where) {
     entry.value.bad = true;
-    Error& error =
-        context_.WrongKey(entry.key_span, where, "unknown key '" + entry.key + "'");
+    Error& error = context_.WrongKey(entry.key_span, where, "unknown key '" + entry.key + "'");
     std::vector<std::string_view> names;
     for (const Field& field : type.fields) names.push_back(field.name);
     const std::string near = DidYouMean(entry.key, names);
@@ -137,9 +160,8 @@ class Checker {
       }
       const bool unchecked =
           (type.keys == Keys::kNameLoose && !IsName(entry.key)) ||
-          (type.keys == Keys::kUlimit && !std::all_of(entry.key.begin(), entry.key.end(), [](char c) {
-            return c >= 'a' && c <= 'z';
-          }));
+          (type.keys == Keys::kUlimit && !std::all_of(entry.key.begin(), entry.key.end(),
+                                                      [](char c) { return c >= 'a' && c <= 'z'; }));
       if (!unchecked) Check(entry.value, *type.item, where.Key(entry.key));
     }
   }
@@ -171,8 +193,8 @@ class Checker {
       const Where here = where.Index(i);
       if (pairs && !item.IsString()) {
         if (item.bad) continue;
-        Error& error = context_.Wrong(
-            item, here, "must be a string, not " + std::string(KindWords(item.kind)));
+        Error& error = context_.Wrong(item, here,
+                                      "must be a string, not " + std::string(KindWords(item.kind)));
         const bool one = item.IsMapping() && item.entries.size() == 1;
         if (one && type.item_accepts != 0) {
           error.notes.push_back({"write KEY=VALUE, or drop the '-' to make it a mapping", {}});
@@ -194,6 +216,18 @@ class Checker {
           node.text, std::vector<std::string_view>(type.values.begin(), type.values.end()));
       if (!near.empty()) error.notes.push_back({"did you mean '" + near + "'?", {}});
       error.notes.push_back({"valid are " + Quoted(type.values), {}});
+      return;
+    }
+    if (type.pattern != Pattern::kNone && !MatchesPattern(node.text, type.pattern)) {
+      const bool name = type.pattern == Pattern::kContainerName;
+      context_
+          .Wrong(node, where,
+                 (name ? "invalid container name '" : "unknown pull policy '") + node.text + "'")
+          .notes.push_back(
+              {name ? "a name has at least two of letters, digits, '_', '.', '-' and begins with a "
+                      "letter or digit"
+                    : "valid are always, missing, never, build, refresh, daily, weekly, every_12h",
+               {}});
       return;
     }
     switch (type.form) {

@@ -25,7 +25,10 @@ std::vector<std::string_view> Keys(const Node* table) {
 class Consistency {
  public:
   Consistency(Context& context, Node& model, Selection& selection)
-      : context_(context), model_(model), selection_(selection), enabled_(selection.services),
+      : context_(context),
+        model_(model),
+        selection_(selection),
+        enabled_(selection.services),
         disabled_(selection.disabled) {}
 
   void Run() {
@@ -49,7 +52,7 @@ class Consistency {
     const Node& service = entry.value;
     const Node* build = service.Find("build");
     if (build == nullptr && service.Find("image") == nullptr &&
-        service.Find("provider") == nullptr && raw_lacks_source(entry.key)) {
+        service.Find("provider") == nullptr && LacksSource(entry.key)) {
       Wrong(entry.key_span, where, "has neither 'image' nor 'build'")
           .notes.push_back({"add for example: image: busybox", {}});
     }
@@ -64,16 +67,15 @@ class Consistency {
     Mounts(service, where);
   }
 
-  // A service whose image or build was reported already has no further mistake.
-  bool raw_lacks_source(const std::string& name) const {
+  // A service whose image or build was reported already has no further mistake; nor has one with
+  // an unknown key, which is likely a misspelt 'image'.
+  bool LacksSource(const std::string& name) const {
     const Node* raw = Path(&model_, {"services", name});
-    return raw == nullptr ||
-           (raw->Find("image") == nullptr && raw->Find("build") == nullptr) ||
-           !(Bad(raw->Find("image")) || Bad(raw->Find("build")) || Bad(raw));
-  }
-  static bool Bad(const Node* node) { return node != nullptr && node->bad; }
-  bool RawBad(std::string_view service, std::string_view key) const {
-    return Bad(Path(&model_, {"services", service, key}));
+    if (raw == nullptr) return true;
+    return !raw->bad && std::none_of(raw->entries.begin(), raw->entries.end(), [](const Entry& e) {
+      return e.value.bad && (e.key == "image" || e.key == "build" || e.key == "provider" ||
+                             FindField(kService, e.key) == nullptr);
+    });
   }
 
   void Build(const Node& service, const Node& build, const Where& where) {
@@ -100,9 +102,8 @@ class Consistency {
     const Node* platforms = build.Find("platforms");
     const Node* platform = service.Find("platform");
     if (platforms != nullptr && platform != nullptr &&
-        std::none_of(platforms->entries.begin(), platforms->entries.end(), [&](const Entry& e) {
-          return e.value.text == platform->text;
-        })) {
+        std::none_of(platforms->entries.begin(), platforms->entries.end(),
+                     [&](const Entry& e) { return e.value.text == platform->text; })) {
       Wrong(platforms->span, where.Key("platforms"),
             "must contain the service's platform '" + platform->text + "'")
           .notes.push_back({"the platform is set here", platform->span});
@@ -126,8 +127,7 @@ class Consistency {
 
   void Undefined(SourceSpan place, const Where& where, std::string_view kind,
                  const std::string& name, const std::vector<std::string_view>& known) {
-    Error& error =
-        Wrong(place, where, "there is no " + std::string(kind) + " '" + name + "'");
+    Error& error = Wrong(place, where, "there is no " + std::string(kind) + " '" + name + "'");
     const std::string near = DidYouMean(name, known);
     if (!near.empty()) {
       error.notes.push_back({"did you mean '" + near + "'?", {}});
@@ -188,8 +188,8 @@ class Consistency {
       Error& error = Wrong(other.key_span, where.Key("depends_on"),
                            "service '" + other.key + "' is not enabled by any active profile");
       const Node* profiles = target.value.Find("profiles");
-      error.notes.push_back({"its profiles are set here",
-                             profiles == nullptr ? target.key_span : profiles->span});
+      error.notes.push_back(
+          {"its profiles are set here", profiles == nullptr ? target.key_span : profiles->span});
       error.notes.push_back({"enable one with --profile, or use 'required: false'", {}});
     }
   }
@@ -265,8 +265,7 @@ class Consistency {
       if (other != nullptr && other->Printed() == own->Printed()) continue;
       const std::string there =
           "deploy.resources." + std::string(pair.part) + "." + std::string(pair.key);
-      Wrong(own->span, where,
-            "'" + std::string(pair.own) + "' and '" + there + "' differ")
+      Wrong(own->span, where, "'" + std::string(pair.own) + "' and '" + there + "' differ")
           .notes.push_back({there + (other != nullptr ? " is set here" : " is missing here"),
                             other != nullptr ? other->span : part->span});
     }
@@ -354,8 +353,8 @@ class Consistency {
         Error& error = Wrong(other.key_span, kServices.Key(entry.key).Key("depends_on"),
                              "dependency cycle: " + text + other.key);
         for (size_t k = static_cast<size_t>(start - path.begin()); k < places.size(); ++k) {
-          error.notes.push_back({"'" + path[k] + "' depends on '" + path[k + 1] + "' here",
-                                 places[k]});
+          error.notes.push_back(
+              {"'" + path[k] + "' depends on '" + path[k + 1] + "' here", places[k]});
         }
         continue;
       }

@@ -90,7 +90,9 @@ void Context::Warn(SourceSpan place, const Where& where, std::string message, st
   diagnostics.AddWarning(std::move(error));
 }
 
-void Context::Report(Error error) { Add(std::move(error)); }
+void Context::Report(Error error) {
+  Add(std::move(error));
+}
 
 Diagnostics Context::TakeFinished() {
   Diagnostics finished;

@@ -52,8 +52,8 @@ void ServiceDefaults(Node& service) {
       SetIfAbsent(*bind, "create_host_path", Node::Bool(true));
     }
   });
-  DeviceDefaults(Child(Child(Child(service.Find("deploy"), "resources"), "reservations"),
-                       "devices"));
+  DeviceDefaults(
+      Child(Child(Child(service.Find("deploy"), "resources"), "reservations"), "devices"));
   DeviceDefaults(service.Find("gpus"));
 }
 
@@ -63,9 +63,8 @@ class ModelChecker {
 
   void Check(Node& model) {
     const Where top;
-    ForEachEntry(model.Find("volumes"), [&](Entry& entry) {
-      External(entry, top.Key("volumes").Key(entry.key));
-    });
+    ForEachEntry(model.Find("volumes"),
+                 [&](Entry& entry) { External(entry, top.Key("volumes").Key(entry.key)); });
     ForEachEntry(model.Find("configs"), [&](Entry& entry) {
       FileObject(entry, top.Key("configs").Key(entry.key), {"file", "environment", "content"});
     });
@@ -98,8 +97,10 @@ class ModelChecker {
     std::string choice;
     for (const std::string_view key : keys) {
       if (const Entry* found = object.FindEntry(key)) given.push_back(found);
-      choice += (choice.empty() ? "'" : key == keys.back() ? " or '" : ", '") + std::string(key) +
-                "'";
+      choice += (choice.empty()       ? "'"
+                 : key == keys.back() ? " or '"
+                                      : ", '") +
+                std::string(key) + "'";
     }
     if (given.size() > 1) {
       context_
@@ -157,6 +158,8 @@ void SetDefaults(Node& model) {
   ForEachEntry(model.Find("services"), [](Entry& entry) { ServiceDefaults(entry.value); });
 }
 
-void CheckModel(Context& context, Node& model) { ModelChecker(context).Check(model); }
+void CheckModel(Context& context, Node& model) {
+  ModelChecker(context).Check(model);
+}
 
 }  // namespace skiff::schema

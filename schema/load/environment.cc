@@ -144,8 +144,8 @@ class SettingReader {
     if (found.empty()) return false;
     if (found.size() > 1) {
       context_.Warn({}, Where{},
-                    "there are several " + std::string(what) + " (" + Join(found, ", ") +
-                        "); '" + found.front() + "' is used");
+                    "there are several " + std::string(what) + " (" + Join(found, ", ") + "); '" +
+                        found.front() + "' is used");
     }
     setting_.files.push_back(found.front());
     return true;
@@ -169,7 +169,9 @@ Status CheckName(const std::string& name, std::string_view origin) {
 
 }  // namespace
 
-Setting ReadSetting(Context& context) { return SettingReader(context).Run(); }
+Setting ReadSetting(Context& context) {
+  return SettingReader(context).Run();
+}
 
 std::string NormaliseProjectName(std::string_view name) {
   std::string out;

@@ -10,10 +10,10 @@ namespace skiff::schema {
 
 // What is known before any Compose file is parsed: variables, files, folder.
 struct Setting {
-  Environment environment;          // The process's own, then `.env` beneath it.
-  std::vector<std::string> files;   // Absolute, or "-".
+  Environment environment;         // The process's own, then `.env` beneath it.
+  std::vector<std::string> files;  // Absolute, or "-".
   std::vector<std::string> env_files;
-  std::string working_dir;          // The project's folder, absolute.
+  std::string working_dir;  // The project's folder, absolute.
   std::vector<std::string> profiles;
 };
 

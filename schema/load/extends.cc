@@ -20,9 +20,9 @@ const Where kServicesPlace{nullptr, "services"};
 void ModelLoader::ApplyExtends(Node& document, Level& level, const std::string& file) {
   Node* services = document.Find("services");
   if (services == nullptr || !services->IsMapping()) return;
-  const bool any = std::any_of(
-      services->entries.begin(), services->entries.end(),
-      [](const Entry& entry) { return entry.value.Find("extends") != nullptr; });
+  const bool any =
+      std::any_of(services->entries.begin(), services->entries.end(),
+                  [](const Entry& entry) { return entry.value.Find("extends") != nullptr; });
   if (!any) return;
   Scope scope;
   scope.file = file;
@@ -53,8 +53,8 @@ ModelLoader::Scope* ModelLoader::ExtendedFile(Node& file, const Where& where, Le
     context_.Wrong(file, where, "cannot extend '" + file.text + "': remote files are not fetched");
     return nullptr;
   }
-  const std::string path = file.text.starts_with("/") ? CleanPath(file.text)
-                                                      : JoinPath(level.directory, file.text);
+  const std::string path =
+      file.text.starts_with("/") ? CleanPath(file.text) : JoinPath(level.directory, file.text);
   Extended& extended = extended_[path];
   if (extended.scope) return extended.scope.get();
   const auto index = context_.ReadFile(path);
@@ -138,6 +138,8 @@ bool ModelLoader::ExtendService(Scope& scope, const std::string& name, Level& le
   chain.pop_back();
   service = scope.services.Find(name);
   Node merged = *other->services.Find(wanted);
+  // The reference leaves a service that extends an empty one as it is.
+  if (merged.IsNull()) return true;
   if (!merged.IsMapping()) return give_up();
   ClearTags(merged);
   merged.bad = false;

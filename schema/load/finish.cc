@@ -268,9 +268,8 @@ class Finisher {
         add(entry.value, where.Index(i), text.substr(0, cut), ip);
       }
     }
-    std::stable_sort(out.entries.begin(), out.entries.end(), [](const Entry& a, const Entry& b) {
-      return a.value.text < b.value.text;
-    });
+    std::stable_sort(out.entries.begin(), out.entries.end(),
+                     [](const Entry& a, const Entry& b) { return a.value.text < b.value.text; });
     if (out.entries.empty()) return std::nullopt;
     return out;
   }
@@ -432,8 +431,9 @@ class Finisher {
     }
     const float narrow = static_cast<float>(value);
     if (narrow == 0) return std::nullopt;
-    Node out = Node::Float(static_cast<double>(narrow));
-    out.text = FormatFloat(static_cast<double>(narrow), 32);
+    // The shortest text of the narrow number, read again: it prints the same with 64 bits.
+    const std::string text = FormatFloat(static_cast<double>(narrow), 32);
+    Node out = Node::Float(std::strtod(text.c_str(), nullptr));
     return Instead(node, std::move(out));
   }
 

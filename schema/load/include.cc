@@ -76,8 +76,8 @@ void ModelLoader::ApplyIncludes(Node& document, Level& level) {
   }
 }
 
-bool ModelLoader::ReadIncludedEnvironment(const Node& entry, const Where& where,
-                                          const Level& level, Level& inner) {
+bool ModelLoader::ReadIncludedEnvironment(const Node& entry, const Where& where, const Level& level,
+                                          Level& inner) {
   std::vector<std::pair<std::string, SourceSpan>> files;
   const auto named = StringList(entry.Find("env_file"));
   if (named.empty()) {
@@ -124,7 +124,8 @@ void ModelLoader::Include(Node& entry, const Where& where, Node& document, Level
   std::vector<std::string> files;
   for (Node& path : paths) {
     if (IsRemoteResource(path.text)) {
-      context_.Wrong(path, where, "cannot include '" + path.text + "': remote files are not fetched");
+      context_.Wrong(path, where,
+                     "cannot include '" + path.text + "': remote files are not fetched");
       return;
     }
     files.push_back(Absolute(level.directory, path.text));
@@ -137,8 +138,8 @@ void ModelLoader::Include(Node& entry, const Where& where, Node& document, Level
   inner.directory = DirectoryOf(files.front());
   const std::string_view directory = entry.Text("project_directory");
   if (!directory.empty()) inner.directory = Absolute(level.directory, std::string(directory));
-  inner.base = directory.starts_with("/") ? inner.directory
-                                          : RelativePath(level.directory, inner.directory);
+  inner.base =
+      directory.starts_with("/") ? inner.directory : RelativePath(level.directory, inner.directory);
   inner.including = level.including;
   if (std::find(inner.including.begin(), inner.including.end(), files.front()) !=
       inner.including.end()) {

@@ -81,8 +81,7 @@ class Interpolator {
         return;
       }
       if (word != "true" && word != "false") {
-        context_.Warn(node.span, where,
-                      "'" + node.text + "' is a boolean of YAML 1.1 only",
+        context_.Warn(node.span, where, "'" + node.text + "' is a boolean of YAML 1.1 only",
                       std::string("write ") + (yes ? "true" : "false"));
       }
       value = Node::Bool(yes);

@@ -12,8 +12,9 @@ Error NoFile(const LoadOptions& options) {
       options.project_directory.empty() ? options.working_dir : options.project_directory;
   return Error(Code::kNotFound,
                "there is no Compose file in '" + directory + "' or a folder above it")
-      .With("the names are compose.yaml, compose.yml, docker-compose.yml, docker-compose.yaml; -f "
-            "names others");
+      .With(
+          "the names are compose.yaml, compose.yml, docker-compose.yml, docker-compose.yaml; -f "
+          "names others");
 }
 
 // Puts the services back into the finished model, at their place behind the name.
@@ -71,6 +72,8 @@ class ProjectLoader {
     auto name = ChooseProjectName(options_, setting, in_files, named);
     if (!name) context_.Report(name.error());
     const std::string project_name = name.value_or("");
+    // Without interpolation nothing of the environment gets into the model.
+    if (!options_.interpolate) level.environment.clear();
     level.environment["COMPOSE_PROJECT_NAME"] = project_name;
     Node model = loader.Load(setting.files, level);
     if (model.entries.empty()) {

@@ -37,9 +37,8 @@ Node ToSequence(Node& node) {
       append(entry.value, entry.key + "=" + entry.value.Printed());
     }
   }
-  std::stable_sort(list.entries.begin(), list.entries.end(), [](const Entry& a, const Entry& b) {
-    return a.value.text < b.value.text;
-  });
+  std::stable_sort(list.entries.begin(), list.entries.end(),
+                   [](const Entry& a, const Entry& b) { return a.value.text < b.value.text; });
   return list;
 }
 
@@ -96,7 +95,6 @@ class Merger {
   }
 
  private:
-
   void Default(Node& base, Node& over, const Type* type, const Where& where) {
     if (over.IsNull()) return;
     if (base.IsMapping() || base.IsSequence()) {
@@ -172,8 +170,8 @@ class Merger {
     Node more = ToSequence(over);
     for (Entry& entry : more.entries) list.entries.push_back(std::move(entry));
     RemoveRepeated(list, type);
-    base = type.short_form == Short::kPairsToTable ? PairsToTable(std::move(list))
-                                                   : std::move(list);
+    base =
+        type.short_form == Short::kPairsToTable ? PairsToTable(std::move(list)) : std::move(list);
     base.bad = bad;
   }
 

@@ -114,7 +114,8 @@ bool ModelLoader::CheckTop(Node& document) {
   }
   if (document.Find("services") != nullptr) return true;
   for (const Entry& entry : document.entries) {
-    const bool service = entry.value.Find("image") != nullptr || entry.value.Find("build") != nullptr;
+    const bool service =
+        entry.value.Find("image") != nullptr || entry.value.Find("build") != nullptr;
     if (!service || IsExtension(entry.key) || FindField(kComposeFile, entry.key) != nullptr) {
       continue;
     }

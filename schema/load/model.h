@@ -12,9 +12,9 @@ namespace skiff::schema {
 
 // One model: the project's own, or one that is included.
 struct Level {
-  std::string directory;      // Absolute: what file names in it start from.
-  std::string base;           // What its paths are resolved against; relative when included.
-  Environment environment;    // For interpolation.
+  std::string directory;    // Absolute: what file names in it start from.
+  std::string base;         // What its paths are resolved against; relative when included.
+  Environment environment;  // For interpolation.
   std::vector<std::string> including;  // Files on the way here, for cycles.
 
   Lookup lookup() const;
@@ -45,7 +45,7 @@ class ModelLoader {
     std::string file;  // As the user knows it.
     Node services = Node::Mapping();
     std::set<std::string> prepared;
-    bool own = true;   // The document being loaded: its services are prepared already.
+    bool own = true;  // The document being loaded: its services are prepared already.
   };
   struct Link {
     std::string file, service;
@@ -62,8 +62,7 @@ class ModelLoader {
                                Level& inner);
 
   void ApplyExtends(Node& document, Level& level, const std::string& file);
-  bool ExtendService(Scope& scope, const std::string& name, Level& level,
-                     std::vector<Link>& chain);
+  bool ExtendService(Scope& scope, const std::string& name, Level& level, std::vector<Link>& chain);
   Scope* ExtendedFile(Node& file, const Where& where, Level& level);
   bool Prepare(Scope& scope, const std::string& name, const std::string& base);
 

@@ -5,7 +5,9 @@
 namespace skiff::schema {
 namespace {
 
-Node* Usable(Node* node) { return node == nullptr || node->bad ? nullptr : node; }
+Node* Usable(Node* node) {
+  return node == nullptr || node->bad ? nullptr : node;
+}
 
 // compose-go: resolve. A key or "KEY" without value takes it from the environment.
 void ResolveBare(Node& node, const Environment& environment, bool keep_unset) {
@@ -161,8 +163,8 @@ class Normaliser {
       if (!resource.IsMapping() || (name != nullptr && !name->IsNull())) continue;
       const Node* external = resource.Find("external");
       const bool outside = external != nullptr && external->Printed() == "true";
-      resource.Set("name", Node::String(outside ? entry.key : project_ + "_" + entry.key,
-                                        entry.key_span),
+      resource.Set("name",
+                   Node::String(outside ? entry.key : project_ + "_" + entry.key, entry.key_span),
                    entry.key_span);
     }
   }

@@ -19,11 +19,7 @@ void AppendJsonScalar(std::string& out, const Node& node) {
       out += std::to_string(node.integer);
       return;
     case Node::Kind::kFloat:
-      // A float that was narrowed has its own shortest text.
-      out += node.text.find_first_not_of("-0123456789.e+") == std::string::npos &&
-                     !node.text.empty() && node.text.front() != '+' && node.text.front() != '.'
-                 ? node.text
-                 : FormatFloat(node.real);
+      out += FormatFloat(node.real);
       return;
     default:
       AppendJsonQuoted(out, node.text);

@@ -11,16 +11,18 @@
 namespace skiff::schema {
 namespace {
 
-bool IsDigit(char c) { return c >= '0' && c <= '9'; }
+bool IsDigit(char c) {
+  return c >= '0' && c <= '9';
+}
 bool IsLetter(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || static_cast<unsigned char>(c) >= 0x80;
 }
 
 // Texts that YAML 1.1 reads as a boolean, a base 60 number or a merge key.
 bool IsOldSyntax(std::string_view text) {
-  static constexpr std::string_view kOldBooleans[] = {
-      "y", "Y", "yes", "Yes", "YES", "on", "On", "ON",
-      "n", "N", "no",  "No",  "NO",  "off", "Off", "OFF"};
+  static constexpr std::string_view kOldBooleans[] = {"y",  "Y",   "yes", "Yes", "YES", "on",
+                                                      "On", "ON",  "n",   "N",   "no",  "No",
+                                                      "NO", "off", "Off", "OFF"};
   if (std::find(std::begin(kOldBooleans), std::end(kOldBooleans), text) != std::end(kOldBooleans)) {
     return true;
   }
@@ -225,7 +227,7 @@ std::string TextScalar(std::string_view text, size_t indent, bool key) {
   if (text.empty() || !ResolvePlainScalar(text, {}).IsString() || LooksLikeDate(text)) {
     return DoubleQuoted(text);
   }
-  if (IsOldSyntax(text)) return DoubleQuoted(text);
+  if (IsOldSyntax(text)) return SingleQuoted(text);
   if (traits.plain) return std::string(text);
   return traits.single ? SingleQuoted(text) : DoubleQuoted(text);
 }
@@ -252,9 +254,8 @@ class YamlWriter {
       if (entry.value.output != Node::Output::kJsonOnly) entries.push_back(&entry);
     }
     if (node.IsMapping() && node.table) {
-      std::stable_sort(entries.begin(), entries.end(), [](const Entry* a, const Entry* b) {
-        return NaturalLess(a->key, b->key);
-      });
+      std::stable_sort(entries.begin(), entries.end(),
+                       [](const Entry* a, const Entry* b) { return NaturalLess(a->key, b->key); });
     }
     return entries;
   }
@@ -334,8 +335,10 @@ bool NaturalLess(const std::string& a, const std::string& b) {
       }
     }
     size_t ai = i, bi = i;
-    for (; ai < a.size() && IsDigit(a[ai]) && an < INT64_MAX / 20; ++ai) an = an * 10 + (a[ai] - '0');
-    for (; bi < b.size() && IsDigit(b[bi]) && bn < INT64_MAX / 20; ++bi) bn = bn * 10 + (b[bi] - '0');
+    for (; ai < a.size() && IsDigit(a[ai]) && an < INT64_MAX / 20; ++ai)
+      an = an * 10 + (a[ai] - '0');
+    for (; bi < b.size() && IsDigit(b[bi]) && bn < INT64_MAX / 20; ++bi)
+      bn = bn * 10 + (b[bi] - '0');
     if (an != bn) return an < bn;
     if (ai != bi) return ai < bi;
     return static_cast<unsigned char>(a[i]) < static_cast<unsigned char>(b[i]);

@@ -40,8 +40,8 @@ constexpr Type kDistinctTexts{.accepts = kSeq,
                               .item = &kText,
                               .unique = Unique::kKeyValue,
                               .unique_items = true};
-constexpr Type kTextOrTexts{.accepts = kStr | kSeq, .form = Form::kList, .item = &kText,
-                            .unique_items = true};
+constexpr Type kTextOrTexts{
+    .accepts = kStr | kSeq, .form = Form::kList, .item = &kText, .unique_items = true};
 constexpr Type kWatchPatterns{.accepts = kStr | kSeq,
                               .form = Form::kList,
                               .item = &kText,
@@ -128,9 +128,8 @@ constexpr Type kUlimit{.accepts = kInt | kStr | kMap,
                        .merge = MergeRule::kReplace};
 constexpr Type kUlimits{
     .accepts = kMap, .form = Form::kTable, .item = &kUlimit, .keys = Keys::kUlimit};
-constexpr Type kBuildUlimit{.accepts = kInt | kStr | kMap,
-                            .form = Form::kUlimit,
-                            .fields = kUlimitFields};
+constexpr Type kBuildUlimit{
+    .accepts = kInt | kStr | kMap, .form = Form::kUlimit, .fields = kUlimitFields};
 constexpr Type kBuildUlimits{
     .accepts = kMap, .form = Form::kTable, .item = &kBuildUlimit, .keys = Keys::kUlimit};
 
@@ -181,8 +180,11 @@ constexpr Type kBuild{.accepts = kStr | kMap,
 // ---- develop, hooks
 
 constexpr Field kHookFields[] = {
-    {"command", &kHookCommand, kRequired}, {"user", &kText},        {"privileged", &kFlag},
-    {"working_dir", &kText},               {"environment", &kHookEnvironment},
+    {"command", &kHookCommand, kRequired},
+    {"user", &kText},
+    {"privileged", &kFlag},
+    {"working_dir", &kText},
+    {"environment", &kHookEnvironment},
 };
 constexpr Type kHook{.accepts = kMap, .form = Form::kStruct, .fields = kHookFields};
 constexpr Type kHooks{.accepts = kSeq, .form = Form::kList, .item = &kHook};
@@ -215,37 +217,34 @@ constexpr Type kDevelop{.accepts = kMap | kNull, .form = Form::kStruct, .fields 
 // ---- block input and output
 
 constexpr Field kWeightFields[] = {{"path", &kText}, {"weight", &kInteger}};
-constexpr Type kWeight{.accepts = kMap,
-                       .form = Form::kStruct,
-                       .fields = kWeightFields,
-                       .extensible = false};
+constexpr Type kWeight{
+    .accepts = kMap, .form = Form::kStruct, .fields = kWeightFields, .extensible = false};
 constexpr Type kWeights{.accepts = kSeq, .form = Form::kList, .item = &kWeight};
 constexpr Field kRateFields[] = {{"path", &kText}, {"rate", &kByteInteger}};
-constexpr Type kRate{.accepts = kMap,
-                     .form = Form::kStruct,
-                     .fields = kRateFields,
-                     .extensible = false};
+constexpr Type kRate{
+    .accepts = kMap, .form = Form::kStruct, .fields = kRateFields, .extensible = false};
 constexpr Type kRates{.accepts = kSeq, .form = Form::kList, .item = &kRate};
 constexpr Field kBlkioFields[] = {
-    {"weight", &kInteger},          {"weight_device", &kWeights},   {"device_read_bps", &kRates},
-    {"device_read_iops", &kRates},  {"device_write_bps", &kRates},  {"device_write_iops", &kRates},
+    {"weight", &kInteger},         {"weight_device", &kWeights},  {"device_read_bps", &kRates},
+    {"device_read_iops", &kRates}, {"device_write_bps", &kRates}, {"device_write_iops", &kRates},
 };
-constexpr Type kBlkio{.accepts = kMap,
-                      .form = Form::kStruct,
-                      .fields = kBlkioFields,
-                      .extensible = false};
+constexpr Type kBlkio{
+    .accepts = kMap, .form = Form::kStruct, .fields = kBlkioFields, .extensible = false};
 
 // ---- deploy
 
 constexpr Type kDeviceCount{.accepts = kStr | kInt, .form = Form::kDeviceCount};
 constexpr Field kDeviceFields[] = {
-    {"capabilities", &kUniqueTexts, kRequired}, {"driver", &kText}, {"count", &kDeviceCount},
-    {"device_ids", &kUniqueTexts},              {"options", &kLoosePairs},
+    {"capabilities", &kUniqueTexts, kRequired},
+    {"driver", &kText},
+    {"count", &kDeviceCount},
+    {"device_ids", &kUniqueTexts},
+    {"options", &kLoosePairs},
 };
 constexpr Type kDeviceRequest{.accepts = kMap, .form = Form::kStruct, .fields = kDeviceFields};
 constexpr Type kDeviceRequests{.accepts = kSeq, .form = Form::kList, .item = &kDeviceRequest};
 constexpr Field kGpuFields[] = {
-    {"capabilities", &kUniqueTexts}, {"driver", &kText}, {"count", &kDeviceCount},
+    {"capabilities", &kUniqueTexts}, {"driver", &kText},        {"count", &kDeviceCount},
     {"device_ids", &kUniqueTexts},   {"options", &kLoosePairs},
 };
 constexpr Type kGpu{.accepts = kMap, .form = Form::kStruct, .fields = kGpuFields};
@@ -281,9 +280,12 @@ constexpr std::string_view kUpdateOrders[] = {"start-first", "stop-first"};
 constexpr Type kUpdateOrder{.accepts = kStr, .form = Form::kString, .values = kUpdateOrders};
 constexpr Type kFailureRatio{.accepts = kNum | kStr, .form = Form::kFloat32, .cast = Cast::kFloat};
 constexpr Field kUpdateFields[] = {
-    {"parallelism", &kCastIntegerSet}, {"delay", &kTimeSpanNonZero},
-    {"failure_action", &kText},        {"monitor", &kTimeSpanNonZero},
-    {"max_failure_ratio", &kFailureRatio}, {"order", &kUpdateOrder},
+    {"parallelism", &kCastIntegerSet},
+    {"delay", &kTimeSpanNonZero},
+    {"failure_action", &kText},
+    {"monitor", &kTimeSpanNonZero},
+    {"max_failure_ratio", &kFailureRatio},
+    {"order", &kUpdateOrder},
 };
 constexpr Type kUpdate{.accepts = kMap, .form = Form::kStruct, .fields = kUpdateFields};
 constexpr Field kRestartPolicyFields[] = {
@@ -405,16 +407,14 @@ constexpr Type kHealthTest{.accepts = kStr | kSeq,
                            .item = &kText,
                            .merge = MergeRule::kReplace};
 constexpr Field kHealthFields[] = {
-    {"test", &kHealthTest},       {"timeout", &kTimeSpan},        {"interval", &kTimeSpan},
-    {"retries", &kRetries},       {"start_period", &kTimeSpan},   {"start_interval", &kTimeSpan},
+    {"test", &kHealthTest},  {"timeout", &kTimeSpan},      {"interval", &kTimeSpan},
+    {"retries", &kRetries},  {"start_period", &kTimeSpan}, {"start_interval", &kTimeSpan},
     {"disable", &kCastFlag},
 };
 constexpr Type kHealthcheck{.accepts = kMap, .form = Form::kStruct, .fields = kHealthFields};
 constexpr Field kLoggingFields[] = {{"driver", &kText}, {"options", &kLogOptions}};
-constexpr Type kLogging{.accepts = kMap,
-                        .form = Form::kStruct,
-                        .fields = kLoggingFields,
-                        .merge = MergeRule::kLogging};
+constexpr Type kLogging{
+    .accepts = kMap, .form = Form::kStruct, .fields = kLoggingFields, .merge = MergeRule::kLogging};
 
 constexpr Field kServiceModelFields[] = {{"endpoint_var", &kText}, {"model_var", &kText}};
 constexpr Type kServiceModel{
@@ -450,8 +450,12 @@ constexpr Type kServiceNetworks{.accepts = kMap | kSeq,
 constexpr Type kPortTarget{.accepts = kInt | kStr, .form = Form::kInt, .cast = Cast::kInt};
 constexpr Type kPublished{.accepts = kStr | kInt, .form = Form::kString};
 constexpr Field kPortFields[] = {
-    {"name", &kText},           {"mode", &kText},     {"host_ip", &kText},
-    {"target", &kPortTarget},   {"published", &kPublished}, {"protocol", &kText},
+    {"name", &kText},
+    {"mode", &kText},
+    {"host_ip", &kText},
+    {"target", &kPortTarget},
+    {"published", &kPublished},
+    {"protocol", &kText},
     {"app_protocol", &kText, kNotHonoured},
 };
 constexpr Type kPort{.accepts = kNum | kStr | kMap, .form = Form::kStruct, .fields = kPortFields};
@@ -491,8 +495,8 @@ constexpr Type kTmpfsOptions{.accepts = kMap, .form = Form::kStruct, .fields = k
 constexpr Field kMountImageFields[] = {{"subpath", &kText}};
 constexpr Type kMountImage{.accepts = kMap, .form = Form::kStruct, .fields = kMountImageFields};
 constexpr Field kMountFields[] = {
-    {"type", &kMountType, kRequired}, {"source", &kText},       {"target", &kText},
-    {"read_only", &kCastFlag},        {"consistency", &kText},  {"bind", &kBind},
+    {"type", &kMountType, kRequired}, {"source", &kText},        {"target", &kText},
+    {"read_only", &kCastFlag},        {"consistency", &kText},   {"bind", &kBind},
     {"volume", &kMountVolume},        {"tmpfs", &kTmpfsOptions}, {"image", &kMountImage},
 };
 constexpr Type kMount{.accepts = kStr | kMap,
@@ -508,6 +512,9 @@ constexpr Type kMounts{.accepts = kSeq,
 
 // ---- service
 
+constexpr Type kContainerName{
+    .accepts = kStr, .form = Form::kString, .pattern = Pattern::kContainerName};
+constexpr Type kPullPolicy{.accepts = kStr, .form = Form::kString, .pattern = Pattern::kPullPolicy};
 constexpr std::string_view kCgroups[] = {"host", "private"};
 constexpr Type kCgroup{.accepts = kStr, .form = Form::kString, .values = kCgroups};
 constexpr Type kCpuCount{
@@ -558,7 +565,7 @@ constexpr Field kServiceFields[] = {
     {"cpu_shares", &kCastNumberInteger},
     {"command", &kCommandLine},
     {"configs", &kServiceConfigs},
-    {"container_name", &kText},
+    {"container_name", &kContainerName},
     {"credential_spec", &kCredential, kNotHonoured},
     {"depends_on", &kDependsOn},
     {"deploy", &kDeploy},
@@ -603,7 +610,7 @@ constexpr Field kServiceFields[] = {
     {"platform", &kText},
     {"ports", &kPorts},
     {"privileged", &kCastFlag},
-    {"pull_policy", &kText},
+    {"pull_policy", &kPullPolicy},
     {"pull_refresh_after", &kText},
     {"read_only", &kCastFlag},
     {"restart", &kText},
@@ -664,18 +671,27 @@ constexpr Field kNetworkFields[] = {
     {"enable_ipv6", &kCastFlagSet},
 };
 constexpr Field kVolumeFields[] = {
-    {"name", &kText},         {"driver", &kText},       {"driver_opts", &kDriverOptions},
+    {"name", &kText},         {"driver", &kText},        {"driver_opts", &kDriverOptions},
     {"external", &kExternal}, {"labels", &kMergedPairs},
 };
 constexpr Type kObjectFile{.accepts = kStr, .form = Form::kString, .path = PathRule::kMountable};
 constexpr Field kSecretFields[] = {
-    {"name", &kText},         {"file", &kObjectFile},   {"environment", &kText},
-    {"external", &kExternal}, {"labels", &kLoosePairs}, {"driver", &kText, kNotHonoured},
-    {"driver_opts", &kDriverOptions, kNotHonoured},     {"template_driver", &kText, kNotHonoured},
+    {"name", &kText},
+    {"file", &kObjectFile},
+    {"environment", &kText},
+    {"external", &kExternal},
+    {"labels", &kLoosePairs},
+    {"driver", &kText, kNotHonoured},
+    {"driver_opts", &kDriverOptions, kNotHonoured},
+    {"template_driver", &kText, kNotHonoured},
 };
 constexpr Field kConfigFields[] = {
-    {"name", &kText},       {"file", &kObjectFile},   {"environment", &kText},
-    {"content", &kText},    {"external", &kExternal}, {"labels", &kLoosePairs},
+    {"name", &kText},
+    {"file", &kObjectFile},
+    {"environment", &kText},
+    {"content", &kText},
+    {"external", &kExternal},
+    {"labels", &kLoosePairs},
     {"template_driver", &kText, kNotHonoured},
 };
 constexpr Field kModelFields[] = {
@@ -739,15 +755,9 @@ constexpr Type kModels{
 constexpr Type kIncludes{.accepts = kSeq, .form = Form::kList, .item = &kInclude};
 
 constexpr Field kFileFields[] = {
-    {"version", &kText, kDeprecated},
-    {"name", &kText},
-    {"include", &kIncludes},
-    {"services", &kServices},
-    {"networks", &kNetworks},
-    {"volumes", &kVolumes},
-    {"secrets", &kSecrets},
-    {"configs", &kConfigs},
-    {"models", &kModels, kNotHonoured},
+    {"version", &kText, kDeprecated}, {"name", &kText},         {"include", &kIncludes},
+    {"services", &kServices},         {"networks", &kNetworks}, {"volumes", &kVolumes},
+    {"secrets", &kSecrets},           {"configs", &kConfigs},   {"models", &kModels, kNotHonoured},
 };
 
 }  // namespace

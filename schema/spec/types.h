@@ -24,30 +24,30 @@ enum Accept : uint8_t {
 
 // What the value becomes in the final model, and when it is left out of it.
 enum class Form : uint8_t {
-  kAny,          // Kept as it is (x-*, storage_opt).
-  kString,       // Left out when "".
-  kBool,         // Left out when false.
-  kBoolSet,      // Kept whenever it is given.
-  kOptOut,       // Left out when true.
-  kInt,          // Left out when 0.
-  kIntSet,       // Kept whenever it is given.
-  kFloat32,      // Left out when 0.
-  kBytes,        // A quoted number of bytes, left out when 0.
-  kDuration,     // Kept whenever it is given.
-  kDurationSet,  // Left out when 0.
-  kFileMode,     // Octal text.
-  kDeviceCount,  // A number, -1 for all.
-  kList,         // Of item; a single string is a list of one. Left out when empty.
-  kPrintedList,  // A list of strings; numbers are printed.
-  kStruct,       // fields.
-  kTable,        // User's keys to item.
-  kKeyValue,     // key to text or nothing (MappingWithEquals).
-  kLabels,       // key to text.
-  kOptions,      // key to text, from a mapping only.
-  kMultiOptions, // key to list of text.
-  kHosts,        // "host=ip" list, sorted.
-  kCommand,      // List; a string is split as a shell does. [] is kept.
-  kHealthTest,   // List; a string is CMD-SHELL.
+  kAny,           // Kept as it is (x-*, storage_opt).
+  kString,        // Left out when "".
+  kBool,          // Left out when false.
+  kBoolSet,       // Kept whenever it is given.
+  kOptOut,        // Left out when true.
+  kInt,           // Left out when 0.
+  kIntSet,        // Kept whenever it is given.
+  kFloat32,       // Left out when 0.
+  kBytes,         // A quoted number of bytes, left out when 0.
+  kDuration,      // Kept whenever it is given.
+  kDurationSet,   // Left out when 0.
+  kFileMode,      // Octal text.
+  kDeviceCount,   // A number, -1 for all.
+  kList,          // Of item; a single string is a list of one. Left out when empty.
+  kPrintedList,   // A list of strings; numbers are printed.
+  kStruct,        // fields.
+  kTable,         // User's keys to item.
+  kKeyValue,      // key to text or nothing (MappingWithEquals).
+  kLabels,        // key to text.
+  kOptions,       // key to text, from a mapping only.
+  kMultiOptions,  // key to list of text.
+  kHosts,         // "host=ip" list, sorted.
+  kCommand,       // List; a string is split as a shell does. [] is kept.
+  kHealthTest,    // List; a string is CMD-SHELL.
   kSsh,
   kUlimit,
 };
@@ -108,28 +108,31 @@ enum class PathRule : uint8_t {
   kFile,       // Absolute unless empty.
   kMountable,  // As kFile, but Windows paths are left alone.
   kExtends,
-  kWatch,      // As kFile, links followed.
-  kMount,      // The source of a bind mount.
-  kDriver,     // The device of a local volume that is a bind.
+  kWatch,   // As kFile, links followed.
+  kMount,   // The source of a bind mount.
+  kDriver,  // The device of a local volume that is a bind.
 };
 
 // Which keys a mapping with keys of the user's choice takes.
 enum class Keys : uint8_t {
   kAny,
-  kName,      // [a-zA-Z0-9._-]+
-  kNameLoose, // The same, but others are let through as the reference does.
-  kUlimit,    // [a-z]+, others ignored.
+  kName,       // [a-zA-Z0-9._-]+
+  kNameLoose,  // The same, but others are let through as the reference does.
+  kUlimit,     // [a-z]+, others ignored.
 };
+
+// What a text must look like besides its kind (compose-spec.json: pattern). The reference's
+// patterns are not anchored, so a match anywhere is enough.
+enum class Pattern : uint8_t { kNone, kContainerName, kPullPolicy };
 
 struct Type;
 
 enum FieldFlag : uint8_t {
   kRequired = 1,
   kDeprecated = 2,
-  kNotHonoured = 4,   // Valid, but nothing of Skiff acts on it yet.
-  kJsonAlways = 8,    // An empty struct that JSON prints as {}.
-  kCondition = 16,    // Required after merging, given a default before.
-  kSpecialEmpty = 32,
+  kNotHonoured = 4,  // Valid, but nothing of Skiff acts on it yet.
+  kJsonAlways = 8,   // An empty struct that JSON prints as {}.
+  kCondition = 16,   // Required after merging, given a default before.
 };
 
 struct Field {
@@ -155,6 +158,7 @@ struct Type {
   bool extensible = true;  // x-* keys are allowed in a struct.
   int64_t minimum = INT64_MIN;
   int64_t maximum = INT64_MAX;
+  Pattern pattern = Pattern::kNone;
   uint8_t item_accepts = 0;  // Of key-value mappings: kinds of the values.
 };
 
@@ -168,7 +172,9 @@ extern const Type kSecret;
 extern const Type kInclude;
 
 const Field* FindField(const Type& type, std::string_view name);
-inline bool IsExtension(std::string_view key) { return key.substr(0, 2) == "x-"; }
+inline bool IsExtension(std::string_view key) {
+  return key.substr(0, 2) == "x-";
+}
 // The type of a child of a mapping of this type: of the field, of a table's items, or null for
 // extensions and unknown keys.
 const Type* ChildType(const Type& type, std::string_view key);

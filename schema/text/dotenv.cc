@@ -9,8 +9,12 @@ namespace {
 
 constexpr std::string_view kBom = "\xef\xbb\xbf";
 
-bool IsBlank(char c) { return c == ' ' || c == '\t' || c == '\v' || c == '\f' || c == '\r'; }
-bool IsSpace(char c) { return IsBlank(c) || c == '\n'; }
+bool IsBlank(char c) {
+  return c == ' ' || c == '\t' || c == '\v' || c == '\f' || c == '\r';
+}
+bool IsSpace(char c) {
+  return IsBlank(c) || c == '\n';
+}
 bool IsKeyChar(char c) {
   const unsigned char u = static_cast<unsigned char>(c);
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
@@ -26,7 +30,10 @@ class DotenvParser {
  public:
   DotenvParser(std::string_view text, uint32_t file, const Lookup& lookup,
                std::map<std::string, std::string>& variables, Diagnostics& diagnostics)
-      : text_(text), file_(file), lookup_(lookup), variables_(variables),
+      : text_(text),
+        file_(file),
+        lookup_(lookup),
+        variables_(variables),
         diagnostics_(diagnostics) {}
 
   bool Run() {
@@ -74,9 +81,9 @@ class DotenvParser {
     while (i < text_.size() && (IsKeyChar(text_[i]) || IsBlank(text_[i]))) ++i;
     const bool bare = i >= text_.size() || text_[i] == '\n';
     if (!bare && text_[i] != '=' && text_[i] != ':') {
-      return Fail("unexpected character '" + std::string(text_.substr(i, 1)) +
-                      "' in a variable name",
-                  i, 1, "a line is KEY=VALUE; names have letters, digits, '_', '.', '-'");
+      return Fail(
+          "unexpected character '" + std::string(text_.substr(i, 1)) + "' in a variable name", i, 1,
+          "a line is KEY=VALUE; names have letters, digits, '_', '.', '-'");
     }
     const std::string_view key = TrimRight(text_.substr(begin, i - begin));
     const size_t space = key.find(' ');
@@ -183,10 +190,10 @@ class DotenvParser {
       const SourceSpan where{file_, static_cast<uint32_t>(offset), static_cast<uint32_t>(length)};
       switch (issue.kind) {
         case TemplateIssue::Kind::kUnset:
-          diagnostics_.AddWarning(Error(Code::kInvalidArgument,
-                                        "the variable '" + issue.name +
-                                            "' is not set; it becomes an empty text")
-                                      .At(where));
+          diagnostics_.AddWarning(
+              Error(Code::kInvalidArgument,
+                    "the variable '" + issue.name + "' is not set; it becomes an empty text")
+                  .At(where));
           break;
         case TemplateIssue::Kind::kInvalid:
           good = Fail("invalid interpolation '" + issue.name + "'", offset, length,

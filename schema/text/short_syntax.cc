@@ -172,8 +172,8 @@ Result<VolumeSpec> ParseVolumeSpec(std::string_view text) {
     if (!end && (text[i] != ':' || braces > 0)) continue;
     if (!end && IsDrive(text.substr(begin, i - begin), ':')) continue;
     if (i == begin) {
-      return FailAt("empty section between colons in '" + std::string(text) + "'",
-                    end ? i - 1 : i, 1, "the short form is SOURCE:TARGET[:OPTIONS]");
+      return FailAt("empty section between colons in '" + std::string(text) + "'", end ? i - 1 : i,
+                    1, "the short form is SOURCE:TARGET[:OPTIONS]");
     }
     sections.emplace_back(begin, i - begin);
     begin = i + 1;
@@ -345,8 +345,8 @@ Result<int64_t> ParseTimeSpan(std::string_view text) {
     double nanoseconds;
   };
   static constexpr Unit kUnits[] = {
-      {"ns", 1},     {"us", 1e3},   {"\u00b5s", 1e3}, {"\u03bcs", 1e3}, {"ms", 1e6},
-      {"s", 1e9},    {"m", 60e9},   {"h", 3600e9},    {"d", 86400e9},   {"w", 604800e9},
+      {"ns", 1},  {"us", 1e3}, {"\u00b5s", 1e3}, {"\u03bcs", 1e3}, {"ms", 1e6},
+      {"s", 1e9}, {"m", 60e9}, {"h", 3600e9},    {"d", 86400e9},   {"w", 604800e9},
   };
   std::string_view rest = text;
   bool negative = false;
@@ -359,8 +359,8 @@ Result<int64_t> ParseTimeSpan(std::string_view text) {
   double total = 0;
   while (!rest.empty()) {
     size_t digits = 0;
-    while (digits < rest.size() && (std::isdigit(static_cast<unsigned char>(rest[digits])) != 0 ||
-                                    rest[digits] == '.')) {
+    while (digits < rest.size() &&
+           (std::isdigit(static_cast<unsigned char>(rest[digits])) != 0 || rest[digits] == '.')) {
       ++digits;
     }
     size_t unit_end = digits;

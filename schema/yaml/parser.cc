@@ -119,7 +119,7 @@ class TreeBuilder : public YAML::EventHandler {
     bool merge_key = false;
     std::string key;
     SourceSpan key_span;
-    std::vector<Entry> merges;  // Values of `<<`, in order.
+    std::vector<Entry> merges;                      // Values of `<<`, in order.
     std::unordered_map<std::string, size_t> index;  // Filled when the mapping is large.
     std::vector<std::string> resets;
   };
@@ -226,7 +226,9 @@ class TreeBuilder : public YAML::EventHandler {
     stack_.pop_back();
     if (frame.node.IsMapping()) ResolveMerges(frame);
     const uint32_t begin = frame.node.span.offset;
-    frame.node.span.length = std::max<uint32_t>(1, WordLength(begin));
+    const char first = begin < text_.size() ? text_[begin] : ' ';
+    const bool flow = first == '[' || first == '{';
+    frame.node.span.length = flow ? 1 : std::max<uint32_t>(1, WordLength(begin));
     if (!frame.node.entries.empty() && frame.node.IsMapping() &&
         frame.node.entries.front().key_span.offset == begin) {
       frame.node.span = frame.node.entries.front().key_span;
@@ -400,6 +402,15 @@ std::optional<Error> CheckCharacters(std::string_view text, uint32_t file) {
 
 // yaml-cpp's messages, in words that say what to do.
 Error TranslateParserError(const YAML::Exception& e, SourceSpan where, std::string_view text) {
+  // A tab in the indentation of the line is the cause, whatever the parser stumbled over.
+  const size_t line = text.rfind('\n', where.offset == 0 ? 0 : where.offset - 1);
+  size_t first = line == std::string_view::npos ? 0 : line + 1;
+  while (first < text.size() && text[first] == ' ') ++first;
+  if (first < text.size() && first <= where.offset && text[first] == '\t') {
+    return Error(Code::kInvalidArgument, "a tab cannot indent a line")
+        .At({where.file, static_cast<uint32_t>(first), 1})
+        .With("YAML indents with spaces");
+  }
   struct Known {
     std::string_view theirs;
     std::string_view ours;
@@ -430,7 +441,6 @@ Error TranslateParserError(const YAML::Exception& e, SourceSpan where, std::stri
     if (std::string_view(e.msg).substr(0, known.theirs.size()) != known.theirs) continue;
     Error error = Error(Code::kInvalidArgument, std::string(known.ours)).At(where);
     if (!known.note.empty()) error.notes.push_back({std::string(known.note), {}});
-    (void)text;
     return error;
   }
   return Error(Code::kInvalidArgument, "cannot read YAML: " + e.msg).At(where);
@@ -443,10 +453,10 @@ std::vector<Node> ParseYaml(const SourceMap& sources, uint32_t file, Diagnostics
   const std::string_view text = sources.File(file).text();
   std::vector<Node> documents;
   if (text.size() > limits.document_bytes) {
-    diagnostics.AddError(Error(Code::kInvalidArgument,
-                               "the file is larger than " +
-                                   std::to_string(limits.document_bytes >> 20) + " MiB")
-                             .At({file, 0, 0}));
+    diagnostics.AddError(
+        Error(Code::kInvalidArgument,
+              "the file is larger than " + std::to_string(limits.document_bytes >> 20) + " MiB")
+            .At({file, 0, 0}));
     return documents;
   }
   if (auto error = CheckCharacters(text, file)) {
@@ -466,8 +476,7 @@ std::vector<Node> ParseYaml(const SourceMap& sources, uint32_t file, Diagnostics
   } catch (const YAML::Exception& e) {
     const size_t offset =
         std::min<size_t>(static_cast<size_t>(std::max(e.mark.pos, 0)) + bom, text.size());
-    diagnostics.AddError(
-        TranslateParserError(e, {file, static_cast<uint32_t>(offset), 1}, text));
+    diagnostics.AddError(TranslateParserError(e, {file, static_cast<uint32_t>(offset), 1}, text));
   }
   return documents;
 }

@@ -8,7 +8,9 @@
 namespace skiff::schema {
 namespace {
 
-bool IsDigit(char c) { return c >= '0' && c <= '9'; }
+bool IsDigit(char c) {
+  return c >= '0' && c <= '9';
+}
 
 struct Word {
   std::string_view text;
@@ -18,18 +20,30 @@ struct Word {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr Word kWords[] = {
-    {"true", Node::Kind::kBool, 1},         {"True", Node::Kind::kBool, 1},
-    {"TRUE", Node::Kind::kBool, 1},         {"false", Node::Kind::kBool, 0},
-    {"False", Node::Kind::kBool, 0},        {"FALSE", Node::Kind::kBool, 0},
-    {"", Node::Kind::kNull, 0},             {"~", Node::Kind::kNull, 0},
-    {"null", Node::Kind::kNull, 0},         {"Null", Node::Kind::kNull, 0},
-    {"NULL", Node::Kind::kNull, 0},         {".nan", Node::Kind::kFloat, NAN},
-    {".NaN", Node::Kind::kFloat, NAN},      {".NAN", Node::Kind::kFloat, NAN},
-    {".inf", Node::Kind::kFloat, kInfinity},  {".Inf", Node::Kind::kFloat, kInfinity},
-    {".INF", Node::Kind::kFloat, kInfinity},  {"+.inf", Node::Kind::kFloat, kInfinity},
-    {"+.Inf", Node::Kind::kFloat, kInfinity}, {"+.INF", Node::Kind::kFloat, kInfinity},
-    {"-.inf", Node::Kind::kFloat, -kInfinity}, {"-.Inf", Node::Kind::kFloat, -kInfinity},
-    {"-.INF", Node::Kind::kFloat, -kInfinity}, {"-0", Node::Kind::kFloat, -0.0},
+    {"true", Node::Kind::kBool, 1},
+    {"True", Node::Kind::kBool, 1},
+    {"TRUE", Node::Kind::kBool, 1},
+    {"false", Node::Kind::kBool, 0},
+    {"False", Node::Kind::kBool, 0},
+    {"FALSE", Node::Kind::kBool, 0},
+    {"", Node::Kind::kNull, 0},
+    {"~", Node::Kind::kNull, 0},
+    {"null", Node::Kind::kNull, 0},
+    {"Null", Node::Kind::kNull, 0},
+    {"NULL", Node::Kind::kNull, 0},
+    {".nan", Node::Kind::kFloat, NAN},
+    {".NaN", Node::Kind::kFloat, NAN},
+    {".NAN", Node::Kind::kFloat, NAN},
+    {".inf", Node::Kind::kFloat, kInfinity},
+    {".Inf", Node::Kind::kFloat, kInfinity},
+    {".INF", Node::Kind::kFloat, kInfinity},
+    {"+.inf", Node::Kind::kFloat, kInfinity},
+    {"+.Inf", Node::Kind::kFloat, kInfinity},
+    {"+.INF", Node::Kind::kFloat, kInfinity},
+    {"-.inf", Node::Kind::kFloat, -kInfinity},
+    {"-.Inf", Node::Kind::kFloat, -kInfinity},
+    {"-.INF", Node::Kind::kFloat, -kInfinity},
+    {"-0", Node::Kind::kFloat, -0.0},
     {"-0.0", Node::Kind::kFloat, -0.0},
 };
 
@@ -120,8 +134,8 @@ namespace {
 // Skips "!tag" and "&anchor" with the white space and comments behind them.
 uint32_t SkipProperties(std::string_view text, uint32_t offset) {
   while (offset < text.size() && (text[offset] == '!' || text[offset] == '&')) {
-    while (offset < text.size() && std::string_view(" \t\r\n").find(text[offset]) ==
-                                       std::string_view::npos) {
+    while (offset < text.size() &&
+           std::string_view(" \t\r\n").find(text[offset]) == std::string_view::npos) {
       ++offset;
     }
     while (offset < text.size()) {
