@@ -39,4 +39,9 @@ struct SystemReport {
 // Verifies every invariant; with `repair` puts right what is safe to put right.
 Result<SystemReport> SystemCheck(const EmbeddedOptions& options, bool repair);
 
+// Takes away what a root holds in the kernel while nothing runs: the default bridge, the firewall's
+// table, the parents of its cgroups. They come back when they are needed. kFailedPrecondition while
+// a container runs.
+Status RetireRoot(const EmbeddedOptions& options);
+
 }  // namespace skiff::engine

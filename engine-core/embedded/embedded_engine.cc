@@ -47,6 +47,11 @@ Result<SystemReport> SystemCheck(const EmbeddedOptions& options, bool repair) {
   return engine.Check(repair);
 }
 
+Status RetireRoot(const EmbeddedOptions& options) {
+  embedded::EmbeddedEngine engine(options);
+  return engine.Retire();
+}
+
 namespace embedded {
 
 int64_t NowNanoseconds() {
@@ -164,6 +169,7 @@ Status EmbeddedEngine::Commit() {
     for (const std::string& text : warnings) Notice(text);
   }
   if (!stored) return first;
+  keep(RetireIfIdle());
   keep(Failpoint("engine.commit.before_purge"));
   keep(Purge());
   keep([&]() -> Status {

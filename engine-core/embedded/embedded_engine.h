@@ -74,6 +74,7 @@ class EmbeddedEngine : public Engine {
   Status Commit() override;
 
   Result<SystemReport> Check(bool repair);
+  Status Retire();
   // State of a container now, from what its monitor wrote and whether it lives (observe.cc).
   ContainerState StateOf(const ContainerRecord& record);
   // Its record; kNotFound. For the watch.
@@ -176,6 +177,8 @@ class EmbeddedEngine : public Engine {
   // Renames into the trash, then deletes.
   Status Discard(const std::string& path, const std::string& name);
   Status Purge();
+  // After removals: when nothing is left, nothing stays in the kernel.
+  Status RetireIfIdle();
 
   // system_check.cc
   struct Checker;
@@ -207,6 +210,7 @@ class EmbeddedEngine : public Engine {
   std::vector<std::string> doomed_containers_;
   std::vector<std::string> doomed_volumes_;
   std::vector<std::string> doomed_layers_;
+  bool removed_something_ = false;
   std::set<std::string> orphans_;  // Containers a restart policy wants back.
   std::mutex commit_mutex_;
 };

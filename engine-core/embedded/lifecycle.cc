@@ -240,6 +240,7 @@ Status EmbeddedEngine::Erase(const ContainerRecord& record, bool anonymous_volum
     const std::lock_guard lock(pending_mutex_);
     orphans_.erase(record.id);
     doomed_containers_.push_back(record.id);
+    removed_something_ = true;
   }
   if (anonymous_volumes) {
     SKIFF_ASSIGN(const auto records, store_.Containers());

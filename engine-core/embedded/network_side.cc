@@ -153,6 +153,19 @@ Status NetworkSide::RemoveDetached() {
   return {};
 }
 
+Status NetworkSide::Retire(const std::vector<store::Ptr<store::NetworkRecord>>& networks) {
+  const std::lock_guard lock(mutex_);
+  for (const auto& network : networks) {
+    SKIFF_ASSIGN(net::HostNetwork * host, Host());
+    SKIFF_TRY(host->RemoveNetwork(BridgeOf(*network)));
+    standing_.erase(network->network.id);
+  }
+  SKIFF_TRY(OpenFirewall());
+  SKIFF_ASSIGN(const bool stands, firewall_->TableStands());
+  SKIFF_TRY(Failpoint("engine.network.retire"));
+  return stands ? firewall_->RemoveTable() : Status();
+}
+
 Result<std::vector<net::OwnedLink>> NetworkSide::ListLinks() {
   const std::lock_guard lock(mutex_);
   SKIFF_ASSIGN(net::HostNetwork * host, Host());

@@ -8,7 +8,7 @@
 
 #include "base/error.h"
 #include "engine-core/layout.h"
-#include "engine-core/store/records.h"
+#include "engine-core/store/store.h"
 #include "netmgr/firewall.h"
 #include "netmgr/host_network.h"
 #include "netmgr/name_table.h"
@@ -68,6 +68,9 @@ class NetworkSide {
     }
     return RemoveDetached();
   }
+
+  // Nothing of this root needs the firewall any more. The links of `networks` go at once.
+  Status Retire(const std::vector<store::Ptr<store::NetworkRecord>>& networks);
 
   // For `system check`.
   Result<std::vector<net::OwnedLink>> ListLinks();

@@ -231,6 +231,10 @@ Status EmbeddedEngine::RemoveNetwork(std::string_view ref) {
     SKIFF_TRY(store_.EraseNetwork(record->network.id));
   }
   SKIFF_TRY(network_.RemoveNetwork(*record));
+  {
+    const std::lock_guard lock(pending_mutex_);
+    removed_something_ = true;
+  }
   Journal("network", "destroy", record->network.id, {{"name", name}});
   return {};
 }

@@ -215,6 +215,40 @@ Status EmbeddedEngine::EmptyTrash() {
   return {};
 }
 
+Status EmbeddedEngine::RetireIfIdle() {
+  {
+    const std::lock_guard lock(pending_mutex_);
+    if (!std::exchange(removed_something_, false)) return {};
+  }
+  // Under the state lock, so that no other command is about to need what goes here.
+  SKIFF_ASSIGN(const StateGuard guard, LockState());
+  SKIFF_ASSIGN(const auto others, intents_.Others());
+  if (!others.empty()) return {};
+  SKIFF_ASSIGN(const auto records, store_.Containers());
+  for (const auto& record : records) {
+    if (::access(LiveMarker(layout_, record->id).c_str(), F_OK) == 0) return {};
+  }
+  SKIFF_ASSIGN(CgroupManager * cgroups, Cgroups());
+  SKIFF_TRY(cgroups->RemoveRoot());
+  SKIFF_ASSIGN(const auto networks, store_.Networks());
+  return networks.empty() ? network_.Retire({}) : Status();
+}
+
+Status EmbeddedEngine::Retire() {
+  SKIFF_TRY(OpenForChange());
+  SKIFF_TRY(Commit());
+  SKIFF_ASSIGN(const StateGuard guard, LockState());
+  SKIFF_ASSIGN(const auto records, store_.Containers());
+  for (const auto& record : records) {
+    if (!MonitorClient(layout_.run_container(record->id)).Alive()) continue;
+    return Fail(Code::kFailedPrecondition, "container " + record->name + " is running");
+  }
+  SKIFF_ASSIGN(CgroupManager * cgroups, Cgroups());
+  SKIFF_TRY(cgroups->RemoveRoot());
+  SKIFF_ASSIGN(const auto networks, store_.Networks());
+  return network_.Retire(networks);
+}
+
 Status EmbeddedEngine::Purge() {
   std::vector<std::string> containers;
   std::vector<std::string> doomed_volumes;
