@@ -152,7 +152,7 @@ void LogWriter::End(LogStream stream, int64_t time_ns) {
   BeginBatch(stream, time_ns);
   AppendEntry(partial, false);
   Flush();
-  partial = {};
+  std::string().swap(partial);
 }
 
 bool LogWriter::OpenFile() {

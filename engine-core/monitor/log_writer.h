@@ -23,7 +23,7 @@ class LogWriter {
   void End(LogStream stream, int64_t time_ns);
 
   // Gives memory of large batches back.
-  void Release() { batch_ = {}; }
+  void Release() { std::string().swap(batch_); }
 
   int64_t lost_lines() const { return lost_lines_; }
 

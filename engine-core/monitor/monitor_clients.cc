@@ -168,6 +168,7 @@ void Monitor::StartExec(ClientId client, Request request) {
   auto session = std::make_unique<ExecSession>(loop_.get(), &scratch_, std::move(listener));
   const Status started = session->Start(spec, init_.pidfd.get(), std::move(exec));
   if (!started) return Refuse(client, started.error());
+  LaterRelease();
   processes_[session->pid()] = session.get();
   execs_[client] = std::move(session);
 }

@@ -1,10 +1,11 @@
+#include "engine-core/monitor/network_services.h"
+
 #include <map>
 #include <optional>
 #include <span>
 #include <utility>
 
 #include "base/failpoint.h"
-#include "engine-core/monitor/network_services.h"
 #include "netmgr/name_service.h"
 #include "netmgr/name_table.h"
 #include "netmgr/port_relay.h"
@@ -114,8 +115,8 @@ Status NetworkServices::StartPorts(const std::vector<PortSocketSpec>& specs,
       ports_->held.push_back(std::move(sockets[i]));
       continue;
     }
-    SKIFF_TRY(ports_->driver.service().Serve(
-        std::move(sockets[i]), {specs[i].address, specs[i].port, specs[i].protocol}));
+    SKIFF_TRY(ports_->driver.service().Serve(std::move(sockets[i]),
+                                             {specs[i].address, specs[i].port, specs[i].protocol}));
   }
   ports_->driver.Rearm();
   return {};

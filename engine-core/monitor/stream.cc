@@ -104,7 +104,7 @@ void OutputSink::Watch(bool on) {
 
 void OutputSink::Break() {
   broken_ = true;
-  pending_ = {};
+  std::string().swap(pending_);
   offset_ = 0;
   Watch(false);
 }
@@ -132,7 +132,7 @@ void OutputSink::Flush() {
     }
     offset_ += static_cast<size_t>(n);
   }
-  pending_ = {};
+  std::string().swap(pending_);
   offset_ = 0;
   Watch(false);
   if (drained_) drained_();
@@ -203,7 +203,7 @@ void StreamCopy::Pump() {
     }
   }
   finished_ = true;
-  pending_ = {};
+  std::string().swap(pending_);
   Watch(source_.fd(), &source_watched_, false, 0);
   Watch(sink_.fd(), &sink_watched_, false, 0);
   if (progress_) {

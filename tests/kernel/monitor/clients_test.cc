@@ -42,7 +42,8 @@ class ClientsTest : public MonitorTest {
 
 TEST_F(ClientsTest, ExecGivesOutputAndExitCode) {
   LaunchedMonitor& monitor = LaunchIdle();
-  const ExecResult result = Exec(monitor, Command({"sh", "-c", "cat; echo bad >&2; exit 9"}), "in\n");
+  const ExecResult result =
+      Exec(monitor, Command({"sh", "-c", "cat; echo bad >&2; exit 9"}), "in\n");
   EXPECT_EQ(result.exit_code, 9);
   EXPECT_EQ(result.output, "in\n");
   EXPECT_EQ(result.error, "bad\n");
@@ -90,7 +91,8 @@ TEST_F(ClientsTest, AFileOfTheCallerIsNotGivenToTheContainer) {
   const std::string out = folder() + "/out";
   const Fd sink(::open(out.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
   auto session = monitor.client().Exec(
-      Command({"sh", "-c", "cat; echo evil > /proc/self/fd/0; ls -l /proc/self/fd/0 /proc/self/fd/1"}),
+      Command(
+          {"sh", "-c", "cat; echo evil > /proc/self/fd/0; ls -l /proc/self/fd/0 /proc/self/fd/1"}),
       {file.get(), sink.get(), sink.get()}, {});
   ASSERT_TRUE(session);
   EXPECT_TRUE((*session)->Wait());
@@ -104,7 +106,8 @@ TEST_F(ClientsTest, ExecOutlivesItsClient) {
   Pipe out = std::move(*MakePipe());
   {
     auto session = monitor.client().Exec(
-        Command({"sh", "-c", "echo begun; while ! test -e /tmp/go; do sleep 0.02; done; touch /tmp/done"}),
+        Command({"sh", "-c",
+                 "echo begun; while ! test -e /tmp/go; do sleep 0.02; done; touch /tmp/done"}),
         {-1, out.write.get(), -1}, {});
     ASSERT_TRUE(session);
     ReadUntil(out.read.get(), [](const std::string& text) { return text == "begun\n"; });
@@ -118,14 +121,15 @@ TEST_F(ClientsTest, ExecOutlivesItsClient) {
 
 TEST_F(ClientsTest, TerminalExec) {
   LaunchedMonitor& monitor = LaunchIdle();
-  ExecConfig config = Command({"sh", "-c", "stty size; tty; read x; stty size; echo got $x; exit 6"});
+  ExecConfig config =
+      Command({"sh", "-c", "stty size; tty; read x; stty size; echo got $x; exit 6"});
   config.tty = true;
   auto session = monitor.client().Exec(config, {}, {33, 77});
   ASSERT_TRUE(session) << session.error().Text();
   const int terminal = (*session)->terminal_fd();
   ASSERT_GE(terminal, 0);
-  const std::string first = ReadUntil(
-      terminal, [](const std::string& text) { return text.find("pts") != text.npos; });
+  const std::string first =
+      ReadUntil(terminal, [](const std::string& text) { return text.find("pts") != text.npos; });
   EXPECT_THAT(first, HasSubstr("33 77"));
   ASSERT_TRUE((*session)->Resize({44, 88}));
   ASSERT_TRUE((*session)->Signal(SIGWINCH));
@@ -140,7 +144,8 @@ TEST_F(ClientsTest, TerminalExec) {
 
 TEST_F(ClientsTest, ATerminalWhoseClientIsGoneIsDrained) {
   LaunchedMonitor& monitor = LaunchIdle();
-  ExecConfig config = Command({"sh", "-c", "trap '' HUP; seq 1 20000; touch /tmp/done; sleep 1000"});
+  ExecConfig config =
+      Command({"sh", "-c", "trap '' HUP; seq 1 20000; touch /tmp/done; sleep 1000"});
   config.tty = true;
   {
     auto session = monitor.client().Exec(config, {}, {24, 80});
@@ -205,7 +210,8 @@ TEST_F(ClientsTest, TheFirstClientComesWithTheLaunch) {
   request.attach_output = out.write.get();
   LaunchedMonitor& monitor = Launch(spec, request);
   in.read.Reset();
-  auto session = SessionOfLaunch(std::move(monitor.process.channel), {-1, out.write.get(), -1}, Fd());
+  auto session =
+      SessionOfLaunch(std::move(monitor.process.channel), {-1, out.write.get(), -1}, Fd());
   ASSERT_TRUE(WriteAll(in.write.get(), "through\n", "input"));
   in.write.Reset();
   EXPECT_EQ(session->Wait().value(), 2);
@@ -223,7 +229,8 @@ TEST_F(ClientsTest, AClientThatDoesNotReadLosesNothingAtTheEnd) {
   Launcher::Request request;
   request.attach_output = out.write.get();
   LaunchedMonitor& monitor = Launch(spec, request);
-  auto session = SessionOfLaunch(std::move(monitor.process.channel), {-1, out.write.get(), -1}, Fd());
+  auto session =
+      SessionOfLaunch(std::move(monitor.process.channel), {-1, out.write.get(), -1}, Fd());
   // The pipe holds 64 KiB of 168 KiB; the container ends all the same.
   AwaitEnd(monitor);
   std::string expected;
@@ -246,8 +253,9 @@ TEST_F(ClientsTest, AContainerWithATerminal) {
   ASSERT_GE((*session)->terminal_fd(), 0);
   ASSERT_TRUE((*session)->Resize({50, 100}));
   ASSERT_TRUE(WriteAll((*session)->terminal_fd(), "hey\n", "terminal"));
-  const std::string text = ReadUntil(
-      (*session)->terminal_fd(), [](const std::string& all) { return all.find("50 100") != all.npos; });
+  const std::string text = ReadUntil((*session)->terminal_fd(), [](const std::string& all) {
+    return all.find("50 100") != all.npos;
+  });
   EXPECT_THAT(text, HasSubstr("got hey"));
   EXPECT_EQ((*session)->Wait().value(), 4);
   AwaitEnd(monitor);
@@ -265,7 +273,8 @@ TEST_F(ClientsTest, HostileConnectionsDoNotDisturb) {
     ASSERT_LT(path.size(), sizeof address.sun_path);
     std::memcpy(address.sun_path, path.data(), path.size());
     // EAGAIN: the backlog is full for the moment.
-    if (::connect(socket.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) continue;
+    if (::connect(socket.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0)
+      continue;
     if (i % 3 == 0) ::send(socket.get(), "nonsense", 8, MSG_NOSIGNAL);
     idle.push_back(std::move(socket));
   }
@@ -285,9 +294,14 @@ TEST_F(ClientsTest, ManyExecsLeaveNothing) {
     ASSERT_EQ((*session)->Wait().value(), 0);
   }
   RecordProperty("exec_us", static_cast<int>((Now() - start) / std::chrono::microseconds(100)));
-  // One more round trip: the last connection has been closed by then.
-  EXPECT_EQ(Exec(monitor, Command({"true"})).exit_code, 0);
-  EXPECT_LE(OpenDescriptors(pid), before + 1);
+  // The monitor hears of the end of the last connections a little later; each round trip gives it
+  // a turn.
+  size_t after = OpenDescriptors(pid);
+  for (int i = 0; i < 100 && after > before; ++i) {
+    EXPECT_EQ(Exec(monitor, Command({"true"})).exit_code, 0);
+    after = OpenDescriptors(pid);
+  }
+  EXPECT_LE(after, before);
 }
 
 }  // namespace

@@ -18,7 +18,9 @@ using std::chrono::seconds;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-bool IsRunning(const ContainerState& state) { return state.status == ContainerStatus::kRunning; }
+bool IsRunning(const ContainerState& state) {
+  return state.status == ContainerStatus::kRunning;
+}
 
 using LifeTest = MonitorTest;
 
@@ -163,6 +165,25 @@ TEST_F(LifeTest, EverythingBelowItIsReaped) {
   EXPECT_EQ(AwaitEnd(monitor).exit_code, 0);
 }
 
+TEST_F(LifeTest, WithTheHostsPidsTheWholeCgroupEnds) {
+  RuntimeSpec spec = ShellSpec("(trap '' TERM; sleep 1000) & setsid sleep 1000 & exit 3");
+  spec.pid.mode = NamespaceMode::kHost;
+  UseCgroups(&spec, {});
+  if (IsSkipped()) return;
+  LaunchedMonitor& monitor = Launch(spec);
+  const ContainerState state = AwaitEnd(monitor);
+  EXPECT_EQ(state.exit_code, 3);
+  EXPECT_TRUE(CgroupIsEmpty(spec.cgroups).value());
+}
+
+TEST_F(LifeTest, SignalsAreAsAProgramExpectsThem) {
+  LaunchedMonitor& monitor = Launch(MakeSpec({"cat", "/proc/self/status"}));
+  AwaitEnd(monitor);
+  const std::vector<std::string> lines = Log(monitor, LogStream::kStdout);
+  EXPECT_THAT(lines, ::testing::Contains("SigBlk:\t0000000000000000\n"));
+  EXPECT_THAT(lines, ::testing::Contains("SigIgn:\t0000000000000000\n"));
+}
+
 TEST_F(LifeTest, OomIsToldApart) {
   RuntimeSpec spec = ShellSpec("x=$(yes | head -c 200000000); echo ${#x}");
   Resources resources;
@@ -225,9 +246,8 @@ TEST_F(LifeTest, AProbeThatHangsIsKilled) {
   spec.healthcheck.timeout = milliseconds(100);
   spec.healthcheck.retries = 1;
   LaunchedMonitor& monitor = Launch(spec);
-  const ContainerState state = AwaitState(monitor, [](const ContainerState& now) {
-    return now.health == HealthStatus::kUnhealthy;
-  });
+  const ContainerState state = AwaitState(
+      monitor, [](const ContainerState& now) { return now.health == HealthStatus::kUnhealthy; });
   EXPECT_EQ(state.health_log.back().exit_code, -1);
   EXPECT_THAT(state.health_log.back().output, HasSubstr("Health check exceeded timeout (100ms)"));
 }

@@ -70,20 +70,40 @@ TEST_F(LogTest, FollowEndsWithTheContainer) {
   LogOptions options;
   options.follow = true;
   std::vector<std::string> lines;
-  EXPECT_TRUE(FollowContainerLog(monitor.log_path, monitor.run_dir, options,
-                                 [&](const LogEntry& entry) {
-                                   lines.emplace_back(entry.text);
-                                   return true;
-                                 }));
+  EXPECT_TRUE(
+      FollowContainerLog(monitor.log_path, monitor.run_dir, options, [&](const LogEntry& entry) {
+        lines.emplace_back(entry.text);
+        return true;
+      }));
   EXPECT_THAT(lines, ElementsAre("1\n", "2\n", "3\n", "4\n", "5\n"));
+}
+
+TEST_F(LogTest, OutputIsFast) {
+  constexpr int kLines = 1'000'000;
+  {
+    std::string text;
+    for (int i = 0; i < kLines; ++i)
+      text += "a line of output as programs write them, 64 bytes long .......\n";
+    const Fd file(::open((folder() + "/image/big").c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644));
+    ASSERT_TRUE(WriteAll(file.get(), text, "big"));
+  }
+  RuntimeSpec spec = ShellSpec("cat /big");
+  const BootTime start = Now();
+  LaunchedMonitor& monitor = Launch(spec);
+  AwaitEnd(monitor);
+  const double seconds = std::chrono::duration<double>(Now() - start).count();
+  struct stat info = {};
+  ASSERT_EQ(::stat((folder() + "/image/big").c_str(), &info), 0);
+  const auto rate = static_cast<int>(static_cast<double>(info.st_size) / seconds / 1e6);
+  RecordProperty("megabytes_per_second", rate);
+  EXPECT_GT(rate, 30) << "even a debug build on a busy machine";
 }
 
 TEST_F(LogTest, AnIdleMonitorIsSmall) {
   LaunchedMonitor& monitor = LaunchShell("seq 1 200000; echo quiet; exec sleep 1000");
   AwaitLine(monitor, "quiet\n");
-  AwaitState(monitor, [](const ContainerState& state) {
-    return state.status == ContainerStatus::kRunning;
-  });
+  AwaitState(monitor,
+             [](const ContainerState& state) { return state.status == ContainerStatus::kRunning; });
   const int64_t pss = PssOf(monitor.process.pid);
   RecordProperty("pss_kib", static_cast<int>(pss));
   ASSERT_GT(pss, 0);

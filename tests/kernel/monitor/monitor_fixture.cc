@@ -25,10 +25,10 @@ namespace {
 using std::chrono::seconds;
 
 constexpr BootTime kPatience = seconds(20);
-constexpr const char* kApplets[] = {"sh",   "cat",  "echo", "true",  "false", "sleep", "seq",
-                                    "kill", "head", "wc",   "test",  "tty",   "stty",  "env",
-                                    "id",   "ls",   "dd",   "touch", "rm",    "mkdir", "trap",
-                                    "tail", "printf", "yes", "pwd", "nohup", "setsid"};
+constexpr const char* kApplets[] = {"sh",   "cat",    "echo", "true",  "false", "sleep", "seq",
+                                    "kill", "head",   "wc",   "test",  "tty",   "stty",  "env",
+                                    "id",   "ls",     "dd",   "touch", "rm",    "mkdir", "trap",
+                                    "tail", "printf", "yes",  "pwd",   "nohup", "setsid"};
 
 int LeftMilliseconds(BootTime deadline) {
   return static_cast<int>(std::max<int64_t>(0, (deadline - Now()) / std::chrono::milliseconds(1)));
@@ -212,11 +212,11 @@ void MonitorTest::AwaitLine(const LaunchedMonitor& monitor, const std::string& l
   LogOptions options;
   options.follow = true;
   bool found = false;
-  EXPECT_TRUE(FollowContainerLog(monitor.log_path, monitor.run_dir, options,
-                                 [&](const LogEntry& entry) {
-                                   found = entry.text == line;
-                                   return !found;
-                                 }));
+  EXPECT_TRUE(
+      FollowContainerLog(monitor.log_path, monitor.run_dir, options, [&](const LogEntry& entry) {
+        found = entry.text == line;
+        return !found;
+      }));
   EXPECT_TRUE(found) << "the container ended without '" << line << "'";
 }
 
@@ -225,8 +225,8 @@ MonitorTest::ExecResult MonitorTest::Exec(const LaunchedMonitor& monitor, const 
   Pipe in = std::move(*MakePipe());
   Pipe out = std::move(*MakePipe());
   Pipe error = std::move(*MakePipe());
-  auto session = monitor.client().Exec(
-      config, {in.read.get(), out.write.get(), error.write.get()}, {});
+  auto session =
+      monitor.client().Exec(config, {in.read.get(), out.write.get(), error.write.get()}, {});
   EXPECT_TRUE(session) << session.error().Text();
   if (!session) return {};
   in.read.Reset();
