@@ -195,12 +195,23 @@ std::vector<RuntimeMount> Mounts(const SpecInputs& inputs) {
   return mounts;
 }
 
+// What nobody asked for by name is not worth a warning where it cannot be had.
+RuntimeUlimit DefaultLimit(int resource, uint64_t soft, uint64_t hard) {
+  constexpr int kSysResource = 24;  // CAP_SYS_RESOURCE
+  const bool may_raise = (AvailableCapabilities() >> kSysResource & 1) != 0;
+  rlimit own = {};
+  if (!may_raise && ::getrlimit(static_cast<__rlimit_resource_t>(resource), &own) == 0) {
+    hard = std::min<uint64_t>(hard, own.rlim_max);
+  }
+  return {resource, std::min(soft, hard), hard};
+}
+
 Result<std::vector<RuntimeUlimit>> Ulimits(const std::vector<Ulimit>& wanted) {
   // Without a rule of its own a container gets docker's limits under systemd, not those of the
   // shell that happened to start it (engine.md 7.7).
   std::map<int, RuntimeUlimit> limits;
-  limits[RLIMIT_NOFILE] = {RLIMIT_NOFILE, 1024, 524288};
-  limits[RLIMIT_CORE] = {RLIMIT_CORE, RLIM_INFINITY, RLIM_INFINITY};
+  limits[RLIMIT_NOFILE] = DefaultLimit(RLIMIT_NOFILE, 1024, 524288);
+  limits[RLIMIT_CORE] = DefaultLimit(RLIMIT_CORE, RLIM_INFINITY, RLIM_INFINITY);
   for (const Ulimit& ulimit : wanted) {
     const int resource = UlimitResource(ulimit.name);
     if (resource < 0) {
