@@ -1,12 +1,13 @@
 #include "cli/arguments.h"
 
+#include <fmt/format.h>
+
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
-#include <fmt/format.h>
 
 #include "base/diagnostic.h"
 #include "base/text.h"
@@ -61,7 +62,9 @@ Error UnknownFlag(std::span<const Flag> flags, const std::string& word) {
   return std::move(error).With(fmt::format("did you mean --{}?", nearest));
 }
 
-bool LooksLikeFlag(std::string_view word) { return word.size() > 1 && word[0] == '-'; }
+bool LooksLikeFlag(std::string_view word) {
+  return word.size() > 1 && word[0] == '-';
+}
 
 void RestoreEmpty(std::string& value) {
   if (value.ends_with(kEmptyValue)) value.resize(value.size() - kEmptyValue.size());
@@ -93,8 +96,8 @@ Status CheckValue(const Flag& flag, std::string& value) {
                      : flag.kind == FlagKind::kBool ? ParseBool(value).has_value()
                                                     : true;
   if (valid) return {};
-  return Fail(Code::kInvalidArgument, fmt::format("invalid argument \"{}\" for \"{}\" flag", value,
-                                                  Spelling(flag)));
+  return Fail(Code::kInvalidArgument,
+              fmt::format("invalid argument \"{}\" for \"{}\" flag", value, Spelling(flag)));
 }
 
 // CLI11 changes what it is given for a flag with `=value` (it wants a number or a truth value), so
@@ -111,26 +114,24 @@ Status TakeBooleans(std::span<const Flag> flags, bool flags_first, std::vector<s
     const Flag* flag =
         only_operands || !word.starts_with("--")
             ? nullptr
-            : FindFlag(flags, std::string_view(word).substr(2, equals == std::string::npos
-                                                                   ? std::string::npos
-                                                                   : equals - 2));
+            : FindFlag(flags, std::string_view(word).substr(
+                                  2, equals == std::string::npos ? std::string::npos : equals - 2));
     if (flag != nullptr && flag->kind == FlagKind::kBool && assigned) {
       std::string value = word.substr(equals + 1);
       SKIFF_TRY(CheckValue(*flag, value));
       values[std::string(flag->name)] = {std::move(value)};
       continue;
     }
-    if (flag != nullptr && flag->kind != FlagKind::kBool && assigned &&
-        equals + 1 == word.size()) {
+    if (flag != nullptr && flag->kind != FlagKind::kBool && assigned && equals + 1 == word.size()) {
       word += kEmptyValue;
     }
     // The value of a flag is no operand: `--name x`, `-e x`.
-    const bool takes_next =
-        flag != nullptr ? flag->kind != FlagKind::kBool && !assigned
-                        : word.size() == 2 && word[0] == '-' &&
-                              std::any_of(flags.begin(), flags.end(), [&](const Flag& f) {
-                                return f.letter == word[1] && f.kind != FlagKind::kBool;
-                              });
+    const bool takes_next = flag != nullptr
+                                ? flag->kind != FlagKind::kBool && !assigned
+                                : word.size() == 2 && word[0] == '-' &&
+                                      std::any_of(flags.begin(), flags.end(), [&](const Flag& f) {
+                                        return f.letter == word[1] && f.kind != FlagKind::kBool;
+                                      });
     if (flags_first && !LooksLikeFlag(word)) only_operands = true;
     kept.push_back(std::move(word));
     if (takes_next && !only_operands && i + 1 < words.size()) kept.push_back(words[++i]);

@@ -38,14 +38,14 @@ inline constexpr int kAnyNumber = -1;
 
 struct Command {
   std::string_view name;
-  std::string_view aliases;    // Separated by spaces.
-  std::string_view operands;   // "[SERVICE...]", for the usage line.
+  std::string_view aliases;   // Separated by spaces.
+  std::string_view operands;  // "[SERVICE...]", for the usage line.
   int minimum_operands = 0;
-  int maximum_operands = 0;    // kAnyNumber: no limit.
+  int maximum_operands = 0;  // kAnyNumber: no limit.
   // Flags end at the first operand; everything after it is taken as it is (run, exec).
   bool flags_first = false;
   std::string_view summary;
-  std::string_view examples;   // One a line, without the program's name.
+  std::string_view examples;  // One a line, without the program's name.
   std::span<const Flag> flags;
   Handler run = nullptr;
 };
@@ -54,7 +54,7 @@ struct Command {
 enum class Grammar : uint8_t { kCompose, kDocker };
 
 struct Group {
-  std::string_view name;     // "" at the top, "image", ...
+  std::string_view name;  // "" at the top, "image", ...
   std::string_view summary;
   Grammar grammar = Grammar::kCompose;
   std::span<const Command> commands;

@@ -1,7 +1,8 @@
 #include "cli/context.h"
 
-#include <csignal>
 #include <fmt/format.h>
+
+#include <csignal>
 
 #include "base/atomic_file.h"
 #include "base/diagnostic.h"
@@ -65,9 +66,9 @@ void Context::Report(const Error& error, const SourceMap* sources) const {
   if (error.message.empty()) return;  // Told already.
   if (error.span.valid() && sources != nullptr) {
     const Diagnostic diagnostic{Severity::kError, error};
-    PrintError(json_progress() ? DiagnosticToJson(diagnostic, *sources) + '\n'
-                               : FormatDiagnostic(diagnostic, *sources,
-                                                  {.color = ColorOn(surroundings_.err)}));
+    PrintError(json_progress()
+                   ? DiagnosticToJson(diagnostic, *sources) + '\n'
+                   : FormatDiagnostic(diagnostic, *sources, {.color = ColorOn(surroundings_.err)}));
     return;
   }
   if (json_progress()) {
@@ -75,8 +76,8 @@ void Context::Report(const Error& error, const SourceMap* sources) const {
     return;
   }
   const bool color = ColorOn(surroundings_.err);
-  std::string out = fmt::format("{}error:{} {}\n", color ? "\x1b[1;31m" : "", color ? "\x1b[0m" : "",
-                                error.Text());
+  std::string out = fmt::format("{}error:{} {}\n", color ? "\x1b[1;31m" : "",
+                                color ? "\x1b[0m" : "", error.Text());
   for (const Note& note : error.notes) out += fmt::format("  note: {}\n", note.message);
   PrintError(out);
 }
@@ -121,10 +122,14 @@ Result<compose::ProgressOptions> Context::ProgressChoice(const SourceMap* source
   if (size.columns != 0) options.columns = size.columns;
   if (size.rows != 0) options.rows = size.rows;
   const std::string& mode = globals.progress;
-  if (mode == "tty") options.mode = compose::ProgressMode::kTty;
-  else if (mode == "plain") options.mode = compose::ProgressMode::kPlain;
-  else if (mode == "json") options.mode = compose::ProgressMode::kJson;
-  else if (mode == "quiet") options.mode = compose::ProgressMode::kQuiet;
+  if (mode == "tty")
+    options.mode = compose::ProgressMode::kTty;
+  else if (mode == "plain")
+    options.mode = compose::ProgressMode::kPlain;
+  else if (mode == "json")
+    options.mode = compose::ProgressMode::kJson;
+  else if (mode == "quiet")
+    options.mode = compose::ProgressMode::kQuiet;
   else if (mode == "auto") {
     const bool live = size.columns != 0 && globals.ansi != "never" && Variable("TERM") != "dumb";
     options.mode = live ? compose::ProgressMode::kTty : compose::ProgressMode::kPlain;
@@ -132,9 +137,8 @@ Result<compose::ProgressOptions> Context::ProgressChoice(const SourceMap* source
     const std::vector<std::string_view> modes(std::begin(kProgressModes), std::end(kProgressModes));
     Error error(Code::kInvalidArgument, fmt::format("unsupported --progress value \"{}\"", mode));
     const std::string nearest = DidYouMean(mode, modes);
-    return Fail(std::move(error).With(nearest.empty()
-                                          ? "use auto, tty, plain, json or quiet"
-                                          : fmt::format("did you mean {}?", nearest)));
+    return Fail(std::move(error).With(nearest.empty() ? "use auto, tty, plain, json or quiet"
+                                                      : fmt::format("did you mean {}?", nearest)));
   }
   return options;
 }
@@ -150,9 +154,8 @@ Result<compose::Context> Context::ComposeContext(const SourceMap* sources) {
   context.parallel = globals.parallel;
   const engine::EmbeddedOptions options = EngineOptions();
   context.state_dir = options.run + "/projects";
-  context.lock_project =
-      [folder = options.root + "/locks"](
-          const std::string& project) -> Result<std::shared_ptr<void>> {
+  context.lock_project = [folder = options.root + "/locks"](
+                             const std::string& project) -> Result<std::shared_ptr<void>> {
     SKIFF_TRY(MakeDirectories(folder));
     SKIFF_ASSIGN(FileLock lock, FileLock::Acquire(folder + "/project-" + project + ".lock",
                                                   FileLock::Mode::kExclusive));
@@ -160,8 +163,8 @@ Result<compose::Context> Context::ComposeContext(const SourceMap* sources) {
   };
   if (globals.dry_run) {
     context.plan_sink = [this](const compose::Plan& plan) {
-      const Status printed = Print(json_progress() ? compose::PlanToJson(plan) + '\n'
-                                                   : compose::PlanToText(plan));
+      const Status printed =
+          Print(json_progress() ? compose::PlanToJson(plan) + '\n' : compose::PlanToText(plan));
       if (!printed) Report(printed.error(), nullptr);
     };
   }
@@ -181,22 +184,30 @@ schema::LoadOptions Context::LoadOptions() const {
   return options;
 }
 
-Result<schema::LoadResult*> Context::LoadProject(const schema::LoadOptions& options) {
+Result<schema::LoadResult*> Context::LoadProject(const schema::LoadOptions& options,
+                                                 Warnings warnings) {
   loaded_ = std::make_unique<schema::LoadResult>(schema::LoadProject(options));
   const schema::LoadResult& loaded = *loaded_;
   bool failed = !loaded.ok();
   std::string text;
-  for (Diagnostic diagnostic : loaded.diagnostics.list()) {
-    if (globals.strict && diagnostic.severity == Severity::kWarning) {
-      diagnostic.severity = Severity::kError;
-      failed = true;
+  const auto show = [&](const Diagnostics& diagnostics) {
+    for (Diagnostic diagnostic : diagnostics.list()) {
+      if (diagnostic.severity == Severity::kWarning) {
+        if (warnings == Warnings::kNone) continue;
+        if (globals.strict) {
+          diagnostic.severity = Severity::kError;
+          failed = true;
+        } else if (globals.progress == "quiet") {
+          continue;
+        }
+      }
+      text += json_progress() ? DiagnosticToJson(diagnostic, *loaded.sources) + '\n'
+                              : FormatDiagnostic(diagnostic, *loaded.sources,
+                                                 {.color = ColorOn(surroundings_.err)});
     }
-    if (globals.progress == "quiet" && diagnostic.severity == Severity::kWarning) continue;
-    text += json_progress()
-                ? DiagnosticToJson(diagnostic, *loaded.sources) + '\n'
-                : FormatDiagnostic(diagnostic, *loaded.sources,
-                                   {.color = ColorOn(surroundings_.err)});
-  }
+  };
+  show(loaded.diagnostics);
+  if (warnings == Warnings::kOfFileAndEngine) show(loaded.not_honoured);
   PrintError(text);
   if (failed) return Fail(Code::kInvalidArgument, "");
   return loaded_.get();

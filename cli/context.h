@@ -40,6 +40,8 @@ struct Surroundings {
   std::function<int64_t()> now;  // Nanoseconds since the epoch.
   std::function<Result<std::unique_ptr<engine::Engine>>(const engine::EmbeddedOptions&)>
       open_engine;
+  std::function<Result<engine::SystemReport>(const engine::EmbeddedOptions&, bool repair)>
+      system_check;
 };
 
 // What one command works with. Nothing is opened before it is asked for.
@@ -78,7 +80,10 @@ class Context {
   Result<compose::Context> ComposeContext(const SourceMap* sources);
   schema::LoadOptions LoadOptions() const;
   // Loads the project and prints what was found wrong; fails with an empty message then.
-  Result<schema::LoadResult*> LoadProject(const schema::LoadOptions& options);
+  enum class Warnings { kNone, kOfFile, kOfFileAndEngine };
+  Result<schema::LoadResult*> LoadProject(const schema::LoadOptions& options, Warnings warnings);
+  // What LoadProject has read, for the places of errors; null before.
+  const SourceMap* sources() const { return loaded_ ? loaded_->sources.get() : nullptr; }
 
  private:
   Result<compose::ProgressOptions> ProgressChoice(const SourceMap* sources) const;

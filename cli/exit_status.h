@@ -27,11 +27,18 @@ constexpr int ExitStatus(Code code) {
     case Code::kUnavailable:
     case Code::kTimeout:
     case Code::kCorrupted:
-    case Code::kSystem: return kExitFailure;
-    case Code::kCancelled: return kExitInterrupted;
-    case Code::kInternal: return kExitBug;
+    case Code::kSystem:
+      return kExitFailure;
+    case Code::kCancelled:
+      return kExitInterrupted;
+    case Code::kInternal:
+      return kExitBug;
   }
   return kExitBug;
 }
+
+// Status of a process that could not be executed in its container, `otherwise` for other errors.
+// docker's clients look at the same words.
+int StartFailureStatus(const Error& error, int otherwise);
 
 }  // namespace skiff::cli

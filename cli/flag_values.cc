@@ -1,11 +1,12 @@
 #include "cli/flag_values.h"
 
-#include <algorithm>
 #include <arpa/inet.h>
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <cmath>
 #include <csignal>
 #include <cstring>
-#include <fmt/format.h>
 
 #include "base/fd.h"
 #include "base/text.h"
@@ -105,11 +106,16 @@ Status ApplyMountKey(engine::MountRequest& mount, std::string_view key, std::str
   };
   using engine::MountKind;
   if (key == "type") {
-    if (value == "bind") mount.kind = MountKind::kBind;
-    else if (value == "volume") mount.kind = MountKind::kVolume;
-    else if (value == "tmpfs") mount.kind = MountKind::kTmpfs;
-    else if (value == "image") mount.kind = MountKind::kImage;
-    else return Invalid("invalid mount type '{}' in '{}'", value, text);
+    if (value == "bind")
+      mount.kind = MountKind::kBind;
+    else if (value == "volume")
+      mount.kind = MountKind::kVolume;
+    else if (value == "tmpfs")
+      mount.kind = MountKind::kTmpfs;
+    else if (value == "image")
+      mount.kind = MountKind::kImage;
+    else
+      return Invalid("invalid mount type '{}' in '{}'", value, text);
   } else if (key == "source" || key == "src") {
     mount.source = value;
   } else if (key == "target" || key == "dst" || key == "destination") {
@@ -153,8 +159,8 @@ Status ApplyMountKey(engine::MountRequest& mount, std::string_view key, std::str
 Result<PortRange> ParsePortRange(std::string_view text) {
   const size_t dash = text.find('-');
   const auto first = ParseNumber<uint16_t>(text.substr(0, dash));
-  const auto last = dash == std::string_view::npos ? first
-                                                   : ParseNumber<uint16_t>(text.substr(dash + 1));
+  const auto last =
+      dash == std::string_view::npos ? first : ParseNumber<uint16_t>(text.substr(dash + 1));
   if (!first || !last || *last < *first) return Invalid("invalid port range '{}'", text);
   return PortRange{*first, *last};
 }
@@ -162,7 +168,8 @@ Result<PortRange> ParsePortRange(std::string_view text) {
 Result<std::vector<engine::PortRequest>> ParsePublish(std::string_view text) {
   SKIFF_ASSIGN(const PortWords words, SplitPort(text));
   auto container = ParsePortRange(words.container);
-  if (!container || container->first == 0) return Invalid("invalid containerPort: {}", words.container);
+  if (!container || container->first == 0)
+    return Invalid("invalid containerPort: {}", words.container);
   PortRange host;
   if (!words.host.empty()) {
     auto range = ParsePortRange(words.host);
@@ -216,9 +223,10 @@ Result<engine::MountRequest> ParseVolume(std::string_view text, const std::strin
       mount.source = Absolute(mount.source, working_dir);
       mount.create_host_path = true;
     } else if (mount.source.find('/') != std::string::npos) {
-      return Fail(Error(Code::kInvalidArgument,
-                        fmt::format("invalid volume name '{}' in '{}'", mount.source, text))
-                      .With("to mount a folder of the host write an absolute path, or ./ before it"));
+      return Fail(
+          Error(Code::kInvalidArgument,
+                fmt::format("invalid volume name '{}' in '{}'", mount.source, text))
+              .With("to mount a folder of the host write an absolute path, or ./ before it"));
     }
   }
   if (!mount.target.starts_with('/')) {
@@ -289,9 +297,9 @@ Result<engine::MountRequest> ParseTmpfs(std::string_view text) {
 }
 
 Result<engine::Ulimit> ParseUlimit(std::string_view text) {
-  constexpr std::string_view kNames[] = {"core",    "cpu",      "data",   "fsize",  "locks",  "memlock",
-                                         "msgqueue", "nice",    "nofile", "nproc",  "rss",    "rtprio",
-                                         "rttime",  "sigpending", "stack"};
+  constexpr std::string_view kNames[] = {"core",    "cpu",      "data",   "fsize",      "locks",
+                                         "memlock", "msgqueue", "nice",   "nofile",     "nproc",
+                                         "rss",     "rtprio",   "rttime", "sigpending", "stack"};
   const size_t equals = text.find('=');
   if (equals == std::string_view::npos) return Invalid("invalid ulimit argument: {}", text);
   engine::Ulimit limit;
@@ -321,7 +329,8 @@ Result<engine::DeviceRequest> ParseDevice(std::string_view text) {
     return !mode.empty() && mode.find_first_not_of("rwm") == std::string_view::npos;
   };
   const std::vector<std::string_view> parts = Split(text, ':');
-  if (parts.size() > 3 || parts[0].empty()) return Invalid("invalid device specification: {}", text);
+  if (parts.size() > 3 || parts[0].empty())
+    return Invalid("invalid device specification: {}", text);
   engine::DeviceRequest device;
   device.host_path = parts[0];
   device.container_path = parts[0];
@@ -331,7 +340,8 @@ Result<engine::DeviceRequest> ParseDevice(std::string_view text) {
   } else if (parts.size() == 2) {
     (valid_mode(parts[1]) ? device.permissions : device.container_path) = parts[1];
   }
-  if (!valid_mode(device.permissions)) return Invalid("invalid device mode: {}", device.permissions);
+  if (!valid_mode(device.permissions))
+    return Invalid("invalid device mode: {}", device.permissions);
   if (!device.container_path.starts_with('/')) {
     return Invalid("invalid device specification: {}: not an absolute path", text);
   }
@@ -343,19 +353,27 @@ Result<engine::RestartPolicy> ParseRestart(std::string_view text) {
   engine::RestartPolicy policy;
   const size_t colon = text.find(':');
   const std::string_view name = text.substr(0, colon);
-  if (name == "no" || name.empty()) policy.mode = RestartMode::kNo;
-  else if (name == "always") policy.mode = RestartMode::kAlways;
-  else if (name == "unless-stopped") policy.mode = RestartMode::kUnlessStopped;
-  else if (name == "on-failure") policy.mode = RestartMode::kOnFailure;
-  else return Invalid("invalid restart policy: unknown policy '{}'; use one of no, always, "
-                      "on-failure, unless-stopped", name);
+  if (name == "no" || name.empty())
+    policy.mode = RestartMode::kNo;
+  else if (name == "always")
+    policy.mode = RestartMode::kAlways;
+  else if (name == "unless-stopped")
+    policy.mode = RestartMode::kUnlessStopped;
+  else if (name == "on-failure")
+    policy.mode = RestartMode::kOnFailure;
+  else
+    return Invalid(
+        "invalid restart policy: unknown policy '{}'; use one of no, always, "
+        "on-failure, unless-stopped",
+        name);
   if (colon == std::string_view::npos) return policy;
   const auto count = ParseNumber<int>(text.substr(colon + 1));
   if (!count || *count < 0) {
     return Invalid("invalid restart policy format: maximum retry count must be an integer");
   }
   if (policy.mode != RestartMode::kOnFailure) {
-    return Invalid("invalid restart policy: maximum retry count can only be used with 'on-failure'");
+    return Invalid(
+        "invalid restart policy: maximum retry count can only be used with 'on-failure'");
   }
   policy.maximum_retries = *count;
   return policy;
@@ -365,7 +383,8 @@ Result<int64_t> ParseCpus(std::string_view text) {
   const size_t dot = text.find('.');
   const std::string_view fraction = dot == std::string_view::npos ? "" : text.substr(dot + 1);
   const std::string_view whole_text = text.substr(0, dot);
-  const auto whole = whole_text.empty() ? std::optional<int64_t>(0) : ParseNumber<int64_t>(whole_text);
+  const auto whole =
+      whole_text.empty() ? std::optional<int64_t>(0) : ParseNumber<int64_t>(whole_text);
   std::string digits(fraction);
   if (digits.size() > 9) return Invalid("invalid value for --cpus: {} is too precise", text);
   digits.append(9 - digits.size(), '0');
@@ -396,13 +415,20 @@ Result<NetworkChoice> ParseNetwork(std::string_view text) {
     const size_t equals = field.find('=');
     const std::string key = field.substr(0, equals);
     const std::string value = equals == std::string::npos ? "" : field.substr(equals + 1);
-    if (key == "name") choice.endpoint.network = value;
-    else if (key == "alias") choice.endpoint.aliases.push_back(value);
-    else if (key == "ip") choice.endpoint.ipv4_address = value;
-    else if (key == "ip6") choice.endpoint.ipv6_address = value;
-    else if (key == "mac-address") choice.endpoint.mac_address = value;
-    else if (key == "gw-priority") choice.endpoint.gateway_priority = ParseNumber<int>(value).value_or(0);
-    else return Invalid("invalid field key {} in --network {}", key, text);
+    if (key == "name")
+      choice.endpoint.network = value;
+    else if (key == "alias")
+      choice.endpoint.aliases.push_back(value);
+    else if (key == "ip")
+      choice.endpoint.ipv4_address = value;
+    else if (key == "ip6")
+      choice.endpoint.ipv6_address = value;
+    else if (key == "mac-address")
+      choice.endpoint.mac_address = value;
+    else if (key == "gw-priority")
+      choice.endpoint.gateway_priority = ParseNumber<int>(value).value_or(0);
+    else
+      return Invalid("invalid field key {} in --network {}", key, text);
   }
   if (choice.endpoint.network.empty()) return Invalid("network name/id is not specified");
   return choice;
@@ -456,7 +482,8 @@ Result<std::vector<std::string>> ReadEnvironmentFile(const std::string& path,
 Result<int64_t> ParseTail(std::string_view text) {
   if (text.empty() || text == "all") return -1;
   const auto count = ParseNumber<int64_t>(text);
-  if (!count) return Invalid("invalid value for --tail: '{}' is neither a number nor \"all\"", text);
+  if (!count)
+    return Invalid("invalid value for --tail: '{}' is neither a number nor \"all\"", text);
   return *count < 0 ? -1 : *count;
 }
 
@@ -480,7 +507,8 @@ Result<std::map<std::string, int>> ParseScale(const std::vector<std::string>& wo
     if (!count || equals == 0) {
       return Invalid("invalid --scale option '{}': should be SERVICE=NUM", word);
     }
-    if (*count < 0) return Invalid("cannot scale service '{}' to {}", word.substr(0, equals), *count);
+    if (*count < 0)
+      return Invalid("cannot scale service '{}' to {}", word.substr(0, equals), *count);
     scale[word.substr(0, equals)] = *count;
   }
   return scale;
@@ -526,7 +554,8 @@ Result<std::vector<std::string>> SplitShellWords(std::string_view text) {
     } else if (c == quote) {
       quote = 0;
     } else if (c == '\\' && quote != '\'') {
-      if (++i == text.size()) return Invalid("invalid command line '{}': it ends in a backslash", text);
+      if (++i == text.size())
+        return Invalid("invalid command line '{}': it ends in a backslash", text);
       word += text[i];
     } else {
       word += c;

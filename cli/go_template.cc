@@ -1,7 +1,8 @@
 #include "cli/go_template.h"
 
-#include <array>
 #include <fmt/format.h>
+
+#include <array>
 #include <map>
 
 #include "base/diagnostic.h"
@@ -15,8 +16,8 @@ using Node = GoTemplate::Node;
 
 // Objects with these names are maps in Go: a key that is missing is no mistake of the template.
 constexpr std::array<std::string_view, 14> kMaps = {
-    "Labels",  "Networks", "Ports",       "Options",     "Sysctls", "ExposedPorts", "Volumes",
-    "Config",  "Tmpfs",    "Annotations", "PortBindings", "Label",   "Containers",   "DriverOpts"};
+    "Labels", "Networks", "Ports",       "Options",      "Sysctls", "ExposedPorts", "Volumes",
+    "Config", "Tmpfs",    "Annotations", "PortBindings", "Label",   "Containers",   "DriverOpts"};
 
 class Evaluator {
  public:
@@ -33,8 +34,11 @@ class Evaluator {
 
   Status RunNode(const Node& node, const Json& dot) {
     switch (node.kind) {
-      case Node::Kind::kText: out_ += node.text; return {};
-      case Node::Kind::kList: return Run(node.body, dot);
+      case Node::Kind::kText:
+        out_ += node.text;
+        return {};
+      case Node::Kind::kList:
+        return Run(node.body, dot);
       case Node::Kind::kPipeline: {
         SKIFF_ASSIGN(const Json value, Value(node.pipeline, dot));
         if (node.pipeline.variables.empty()) out_ += TemplateText(value);
@@ -50,7 +54,8 @@ class Evaluator {
         variables_.resize(scope);
         return {};
       }
-      case Node::Kind::kRange: return RunRange(node, dot);
+      case Node::Kind::kRange:
+        return RunRange(node, dot);
     }
     return {};
   }
@@ -61,7 +66,8 @@ class Evaluator {
     SKIFF_ASSIGN(const Json value, Calls(pipeline, dot));
     if (!TemplateTruth(value)) return Run(node.otherwise, dot);
     if (!value.is_structured()) {
-      return Fail(Code::kInvalidArgument, "template: range can't iterate over " + TemplateText(value));
+      return Fail(Code::kInvalidArgument,
+                  "template: range can't iterate over " + TemplateText(value));
     }
     // Go visits the keys of a map in order.
     std::map<std::string, const Json*> sorted;
@@ -131,10 +137,14 @@ class Evaluator {
 
   Result<Json> Operand(const Term& term, const Json& dot) {
     switch (term.kind) {
-      case Term::Kind::kDot: return Fields(dot, term.fields);
-      case Term::Kind::kRoot: return Fields(root_, term.fields);
-      case Term::Kind::kLiteral: return term.literal;
-      case Term::Kind::kFunction: return CallTemplateFunction(term.name, {});
+      case Term::Kind::kDot:
+        return Fields(dot, term.fields);
+      case Term::Kind::kRoot:
+        return Fields(root_, term.fields);
+      case Term::Kind::kLiteral:
+        return term.literal;
+      case Term::Kind::kFunction:
+        return CallTemplateFunction(term.name, {});
       case Term::Kind::kParentheses: {
         SKIFF_ASSIGN(const Json value, Calls(*term.inner, dot));
         return Fields(value, term.fields);
@@ -156,7 +166,8 @@ class Evaluator {
       const bool map = std::find(kMaps.begin(), kMaps.end(), parent) != kMaps.end();
       parent = field;
       if (at->is_null()) {
-        return Fail(Code::kInvalidArgument, fmt::format("template: nil value has no field {}", field));
+        return Fail(Code::kInvalidArgument,
+                    fmt::format("template: nil value has no field {}", field));
       }
       if (!at->is_object()) return Fail(NoField(Json::object(), field));
       const auto found = at->find(field);

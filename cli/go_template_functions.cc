@@ -1,6 +1,7 @@
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cctype>
-#include <fmt/format.h>
 #include <map>
 
 #include "base/text.h"
@@ -21,8 +22,12 @@ std::string DumpJson(const Json& value) {
   return value.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
-Result<Json> ToJson(const Arguments& a) { return Json(DumpJson(a[0])); }
-Result<Json> Lower(const Arguments& a) { return Json(ToLower(TemplateText(a[0]))); }
+Result<Json> ToJson(const Arguments& a) {
+  return Json(DumpJson(a[0]));
+}
+Result<Json> Lower(const Arguments& a) {
+  return Json(ToLower(TemplateText(a[0])));
+}
 Result<Json> Upper(const Arguments& a) {
   std::string text = TemplateText(a[0]);
   for (char& c : text) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
@@ -69,8 +74,12 @@ std::string PrintAll(const Arguments& a, bool always_space) {
   }
   return out;
 }
-Result<Json> Print(const Arguments& a) { return Json(PrintAll(a, false)); }
-Result<Json> Println(const Arguments& a) { return Json(PrintAll(a, true) + '\n'); }
+Result<Json> Print(const Arguments& a) {
+  return Json(PrintAll(a, false));
+}
+Result<Json> Println(const Arguments& a) {
+  return Json(PrintAll(a, true) + '\n');
+}
 
 // %v %s %d %q %x %t %%, with width and '-'.
 Result<Json> Printf(const Arguments& a) {
@@ -147,11 +156,21 @@ Result<Json> Slice(const Arguments& a) {
 Result<Json> Equal(const Arguments& a) {
   return Json(std::any_of(a.begin() + 1, a.end(), [&](const Json& b) { return a[0] == b; }));
 }
-Result<Json> NotEqual(const Arguments& a) { return Json(a[0] != a[1]); }
-Result<Json> Less(const Arguments& a) { return Json(a[0] < a[1]); }
-Result<Json> LessEqual(const Arguments& a) { return Json(a[0] <= a[1]); }
-Result<Json> Greater(const Arguments& a) { return Json(a[0] > a[1]); }
-Result<Json> GreaterEqual(const Arguments& a) { return Json(a[0] >= a[1]); }
+Result<Json> NotEqual(const Arguments& a) {
+  return Json(a[0] != a[1]);
+}
+Result<Json> Less(const Arguments& a) {
+  return Json(a[0] < a[1]);
+}
+Result<Json> LessEqual(const Arguments& a) {
+  return Json(a[0] <= a[1]);
+}
+Result<Json> Greater(const Arguments& a) {
+  return Json(a[0] > a[1]);
+}
+Result<Json> GreaterEqual(const Arguments& a) {
+  return Json(a[0] >= a[1]);
+}
 Result<Json> And(const Arguments& a) {
   for (const Json& value : a) {
     if (!TemplateTruth(value)) return value;
@@ -164,7 +183,9 @@ Result<Json> Or(const Arguments& a) {
   }
   return a.back();
 }
-Result<Json> Not(const Arguments& a) { return Json(!TemplateTruth(a[0])); }
+Result<Json> Not(const Arguments& a) {
+  return Json(!TemplateTruth(a[0]));
+}
 
 // pad TEXT BEFORE AFTER
 Result<Json> Pad(const Arguments& a) {
@@ -185,14 +206,18 @@ struct Row {
   Function function;
 };
 constexpr Row kFunctions[] = {
-    {"json", 1, ToJson},     {"lower", 1, Lower},       {"upper", 1, Upper},
-    {"title", 1, Title},     {"join", 2, JoinList},     {"split", 2, SplitText},
-    {"print", 0, Print},     {"println", 0, Println},   {"printf", 1, Printf},
-    {"len", 1, Len},         {"index", 1, Index},       {"slice", 1, Slice},
-    {"eq", 2, Equal},        {"ne", 2, NotEqual},       {"lt", 2, Less},
-    {"le", 2, LessEqual},    {"gt", 2, Greater},        {"ge", 2, GreaterEqual},
-    {"and", 1, And},         {"or", 1, Or},             {"not", 1, Not},
-    {"pad", 3, Pad},         {"truncate", 2, Truncate},
+    {"json", 1, ToJson},       {"lower", 1, Lower},
+    {"upper", 1, Upper},       {"title", 1, Title},
+    {"join", 2, JoinList},     {"split", 2, SplitText},
+    {"print", 0, Print},       {"println", 0, Println},
+    {"printf", 1, Printf},     {"len", 1, Len},
+    {"index", 1, Index},       {"slice", 1, Slice},
+    {"eq", 2, Equal},          {"ne", 2, NotEqual},
+    {"lt", 2, Less},           {"le", 2, LessEqual},
+    {"gt", 2, Greater},        {"ge", 2, GreaterEqual},
+    {"and", 1, And},           {"or", 1, Or},
+    {"not", 1, Not},           {"pad", 3, Pad},
+    {"truncate", 2, Truncate},
 };
 
 const Row* FindFunction(std::string_view name) {
@@ -204,7 +229,9 @@ const Row* FindFunction(std::string_view name) {
 
 }  // namespace
 
-bool IsTemplateFunction(std::string_view name) { return FindFunction(name) != nullptr; }
+bool IsTemplateFunction(std::string_view name) {
+  return FindFunction(name) != nullptr;
+}
 
 Result<Json> CallTemplateFunction(const std::string& name, const std::vector<Json>& arguments) {
   const Row* row = FindFunction(name);
@@ -218,12 +245,17 @@ Result<Json> CallTemplateFunction(const std::string& name, const std::vector<Jso
 
 bool TemplateTruth(const Json& value) {
   switch (value.type()) {
-    case Json::value_t::null: return false;
-    case Json::value_t::boolean: return value.get<bool>();
-    case Json::value_t::string: return !value.get_ref<const std::string&>().empty();
+    case Json::value_t::null:
+      return false;
+    case Json::value_t::boolean:
+      return value.get<bool>();
+    case Json::value_t::string:
+      return !value.get_ref<const std::string&>().empty();
     case Json::value_t::object:
-    case Json::value_t::array: return !value.empty();
-    default: return value != 0;
+    case Json::value_t::array:
+      return !value.empty();
+    default:
+      return value != 0;
   }
 }
 

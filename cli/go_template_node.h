@@ -15,7 +15,7 @@ struct Pipeline;
 struct Term {
   enum class Kind { kDot, kRoot, kVariable, kLiteral, kFunction, kParentheses };
   Kind kind = Kind::kDot;
-  std::string name;               // Of a function or variable.
+  std::string name;  // Of a function or variable.
   nlohmann::ordered_json literal;
   std::unique_ptr<Pipeline> inner;
   std::vector<std::string> fields;  // .A.B behind it.

@@ -1,5 +1,6 @@
-#include <cctype>
 #include <fmt/format.h>
+
+#include <cctype>
 
 #include "base/text.h"
 #include "cli/go_template_node.h"
@@ -23,7 +24,9 @@ struct Token {
   nlohmann::ordered_json literal;
 };
 
-bool IsNameCharacter(char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_'; }
+bool IsNameCharacter(char c) {
+  return std::isalnum(static_cast<unsigned char>(c)) || c == '_';
+}
 
 Result<std::string> ReadQuoted(std::string_view text, size_t& at) {
   const char quote = text[at++];
@@ -115,7 +118,8 @@ std::vector<std::string> FieldsOf(std::string_view text) {
 
 class PipelineParser {
  public:
-  PipelineParser(std::vector<Token> tokens, size_t first) : tokens_(std::move(tokens)), at_(first) {}
+  PipelineParser(std::vector<Token> tokens, size_t first)
+      : tokens_(std::move(tokens)), at_(first) {}
 
   Result<Pipeline> Parse(bool nested) {
     Pipeline pipeline;
@@ -178,7 +182,9 @@ class PipelineParser {
     Term term;
     const Token token = tokens_[at_++];
     switch (token.kind) {
-      case Token::Kind::kFields: term.fields = FieldsOf(token.text); return term;
+      case Token::Kind::kFields:
+        term.fields = FieldsOf(token.text);
+        return term;
       case Token::Kind::kLiteral:
         term.kind = Term::Kind::kLiteral;
         term.literal = token.literal;
@@ -205,7 +211,8 @@ class PipelineParser {
         term.inner = std::make_unique<Pipeline>(std::move(inner));
         break;
       }
-      case Token::Kind::kEnd: return Bad("missing value for command");
+      case Token::Kind::kEnd:
+        return Bad("missing value for command");
     }
     if (Peek().kind == Token::Kind::kFields && Peek().glued) {
       term.fields = FieldsOf(tokens_[at_++].text);

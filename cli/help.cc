@@ -1,7 +1,8 @@
 #include "cli/help.h"
 
-#include <algorithm>
 #include <fmt/format.h>
+
+#include <algorithm>
 
 #include "base/text.h"
 

@@ -12,7 +12,8 @@ namespace skiff::cli {
 std::string UsageLine(const Command& command, std::string_view spelling);
 // The text of `--help`: usage, summary, aliases, options, examples. `program` goes before each line
 // of the examples.
-std::string CommandHelp(const Command& command, std::string_view spelling, std::string_view program);
+std::string CommandHelp(const Command& command, std::string_view spelling,
+                        std::string_view program);
 // The list of a group's commands. `nouns`: groups below it, listed too.
 std::string GroupHelp(const Group& group, std::string_view spelling, std::span<const Flag> flags,
                       std::span<const Group> nouns);

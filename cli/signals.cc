@@ -1,10 +1,11 @@
 #include "cli/signals.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <atomic>
 #include <cerrno>
 #include <csignal>
-#include <fcntl.h>
-#include <unistd.h>
 
 namespace skiff::cli {
 namespace {
@@ -36,7 +37,9 @@ struct SignalRouter::Previous {
 };
 
 SignalRouter::SignalRouter(Pipe pipe, std::vector<int> signals)
-    : pipe_(std::move(pipe)), signals_(std::move(signals)), previous_(std::make_unique<Previous>()) {
+    : pipe_(std::move(pipe)),
+      signals_(std::move(signals)),
+      previous_(std::make_unique<Previous>()) {
   for (int number : signals_) {
     Previous::Entry entry;
     entry.pipe = g_pipes[number].exchange(pipe_.write.get() + 1);
@@ -66,6 +69,8 @@ int SignalRouter::Take() {
   return read(pipe_.read.get(), &byte, 1) == 1 ? byte : 0;
 }
 
-void IgnoreBrokenPipes() { signal(SIGPIPE, SIG_IGN); }
+void IgnoreBrokenPipes() {
+  signal(SIGPIPE, SIG_IGN);
+}
 
 }  // namespace skiff::cli

@@ -1,9 +1,10 @@
 #include "cli/status_text.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <ctime>
-#include <fmt/format.h>
 #include <tuple>
 
 #include "base/json_text.h"
@@ -25,10 +26,14 @@ std::string Since(int64_t moment, int64_t now) {
 
 std::string HealthText(engine::HealthStatus health) {
   switch (health) {
-    case engine::HealthStatus::kNone: return "";
-    case engine::HealthStatus::kStarting: return " (health: starting)";
-    case engine::HealthStatus::kHealthy: return " (healthy)";
-    case engine::HealthStatus::kUnhealthy: return " (unhealthy)";
+    case engine::HealthStatus::kNone:
+      return "";
+    case engine::HealthStatus::kStarting:
+      return " (health: starting)";
+    case engine::HealthStatus::kHealthy:
+      return " (healthy)";
+    case engine::HealthStatus::kUnhealthy:
+      return " (unhealthy)";
   }
   return "";
 }
@@ -54,14 +59,18 @@ std::string RunText(const PortRun& run) {
 std::string StatusText(const engine::ContainerState& state, int64_t now) {
   using engine::ContainerStatus;
   switch (state.status) {
-    case ContainerStatus::kCreated: return "Created";
+    case ContainerStatus::kCreated:
+      return "Created";
     case ContainerStatus::kRunning:
       return fmt::format("Up {}{}", Since(state.started_at, now), HealthText(state.health));
-    case ContainerStatus::kPaused: return fmt::format("Up {} (Paused)", Since(state.started_at, now));
+    case ContainerStatus::kPaused:
+      return fmt::format("Up {} (Paused)", Since(state.started_at, now));
     case ContainerStatus::kRestarting:
       return fmt::format("Restarting ({}) {} ago", state.exit_code, Since(state.finished_at, now));
-    case ContainerStatus::kRemoving: return "Removal In Progress";
-    case ContainerStatus::kDead: return "Dead";
+    case ContainerStatus::kRemoving:
+      return "Removal In Progress";
+    case ContainerStatus::kDead:
+      return "Dead";
     case ContainerStatus::kExited:
       return fmt::format("Exited ({}) {} ago", state.exit_code, Since(state.finished_at, now));
   }
@@ -82,17 +91,17 @@ std::string PortsText(const std::vector<engine::PublishedPort>& ports) {
   for (const engine::PublishedPort* port : sorted) {
     const std::string protocol(engine::ProtocolName(port->protocol));
     PortRun* last = runs.empty() ? nullptr : &runs.back();
-    const bool continues =
-        last != nullptr && last->ip == port->host_ip && last->protocol == protocol &&
-        (last->host_first == 0) == (port->host_port == 0) &&
-        port->container_port == last->last + 1 &&
-        (port->host_port == 0 ||
-         port->host_port == last->host_first + (last->last - last->first) + 1);
+    const bool continues = last != nullptr && last->ip == port->host_ip &&
+                           last->protocol == protocol &&
+                           (last->host_first == 0) == (port->host_port == 0) &&
+                           port->container_port == last->last + 1 &&
+                           (port->host_port == 0 ||
+                            port->host_port == last->host_first + (last->last - last->first) + 1);
     if (continues) {
       last->last = port->container_port;
     } else {
-      runs.push_back({port->host_ip, protocol, port->host_port, port->container_port,
-                      port->container_port});
+      runs.push_back(
+          {port->host_ip, protocol, port->host_port, port->container_port, port->container_port});
     }
   }
   std::stable_sort(runs.begin(), runs.end(), [](const PortRun& a, const PortRun& b) {
@@ -112,8 +121,7 @@ std::string DateText(int64_t moment) {
   tm local{};
   localtime_r(&seconds, &local);
   std::array<char, 64> buffer{};
-  const size_t length =
-      strftime(buffer.data(), buffer.size(), "%Y-%m-%d %H:%M:%S %z %Z", &local);
+  const size_t length = strftime(buffer.data(), buffer.size(), "%Y-%m-%d %H:%M:%S %z %Z", &local);
   return std::string(buffer.data(), length);
 }
 

@@ -1,16 +1,19 @@
 #include "cli/terminal.h"
 
-#include <algorithm>
 #include <fmt/format.h>
 #include <sys/ioctl.h>
 #include <termios.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "base/text.h"
 
 namespace skiff::cli {
 
-bool IsTerminal(int fd) { return fd >= 0 && isatty(fd) == 1; }
+bool IsTerminal(int fd) {
+  return fd >= 0 && isatty(fd) == 1;
+}
 
 engine::TerminalSize SizeOf(int fd) {
   winsize size{};

@@ -1,10 +1,11 @@
 #include "cli/terminal_session.h"
 
+#include <poll.h>
+#include <unistd.h>
+
 #include <array>
 #include <cerrno>
 #include <csignal>
-#include <poll.h>
-#include <unistd.h>
 
 #include "base/fd.h"
 #include "cli/signals.h"
@@ -12,6 +13,8 @@
 namespace skiff::cli {
 namespace {
 
+// A process that ignores this many requests to stop is left alone (docker run).
+constexpr int kLastRequest = 3;
 constexpr size_t kBufferSize = 32 * 1024;
 
 // Reads what is there; "" at the end of the file or when the other side of a terminal is gone.
@@ -61,7 +64,8 @@ class TerminalCopy {
 
  private:
   Status CopyOutput() {
-    SKIFF_ASSIGN(const std::string data, ReadSome(session_.terminal_fd(), "the container's terminal"));
+    SKIFF_ASSIGN(const std::string data,
+                 ReadSome(session_.terminal_fd(), "the container's terminal"));
     output_closed_ = data.empty();
     return WriteAll(options_.out, data, "the terminal");
   }
@@ -109,7 +113,9 @@ class TerminalCopy {
   bool output_closed_ = false;
 };
 
-std::vector<int> ForwardedSignals() { return {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2}; }
+std::vector<int> ForwardedSignals() {
+  return {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2};
+}
 
 }  // namespace
 
@@ -147,6 +153,12 @@ Result<int> TerminalSession::DriveTerminal(engine::Session& session) {
   if (options_.interactive && IsTerminal(options_.in)) {
     SKIFF_ASSIGN(raw, RawMode::Enter(options_.in));
   }
+  // The process may have been made before anybody knew this terminal; not being able to tell it the
+  // size is no reason to stop.
+  if (const engine::TerminalSize known = size(); known.columns != 0) {
+    const Status ignored = session.Resize(known);
+    static_cast<void>(ignored);
+  }
   SessionOptions options = options_;
   if (!options.interactive) options.in = -1;
   TerminalCopy copy(options, keys_, session, *signals);
@@ -158,6 +170,7 @@ Result<int> TerminalSession::DriveTerminal(engine::Session& session) {
 
 Result<int> TerminalSession::DriveStreams(engine::Session& session) {
   SKIFF_ASSIGN(const auto signals, SignalRouter::Create(ForwardedSignals()));
+  int requests = 0;
   for (;;) {
     std::array<pollfd, 2> set = {{{session.exit_fd(), POLLIN, 0}, {signals->fd(), POLLIN, 0}}};
     if (poll(set.data(), set.size(), -1) < 0) {
@@ -168,6 +181,10 @@ Result<int> TerminalSession::DriveStreams(engine::Session& session) {
     if (set[0].revents != 0) return session.Wait();
     while (const int number = signals->Take()) {
       if (!options_.forward_signals) return Fail(Code::kCancelled, "interrupted");
+      const bool request = number == SIGINT || number == SIGTERM;
+      if (request && ++requests == kLastRequest) {
+        return Fail(Code::kCancelled, "got 3 SIGTERM/SIGINTs, forcefully exiting");
+      }
       const Status passed = session.Signal(number);
       if (!passed && passed.error().code != Code::kNotFound &&
           passed.error().code != Code::kFailedPrecondition) {

@@ -10,8 +10,8 @@ namespace skiff::cli {
 
 struct SessionOptions {
   bool tty = false;
-  bool interactive = false;       // Pass on the standard input.
-  bool forward_signals = true;    // SIGINT, SIGTERM, ... go to the process.
+  bool interactive = false;     // Pass on the standard input.
+  bool forward_signals = true;  // SIGINT, SIGTERM, ... go to the process.
   std::string detach_keys = std::string(kDefaultDetachKeys);
   int in = 0, out = 1, err = 2;
 };

@@ -1,0 +1,572 @@
+#include "cli/command.h"
+#include "cli/terminal.h"
+#include "cli/verbs.h"
+
+namespace skiff::cli {
+namespace {
+
+using enum FlagKind;
+
+constexpr Flag kHelp = {"help", 0, kBool, "", "Print this text"};
+constexpr std::string_view kFormatHelp =
+    "Format output: table, table TEMPLATE, json, or a Go template";
+
+constexpr Flag kGlobal[] = {
+    {"config", 0, kText},
+    {"context", 'c', kText},
+    {"debug", 'D', kBool},
+    {"host", 'H', kList},
+    {"log-level", 'l', kText},
+    {"root", 0, kText, "path", "Folder of durable state (default $SKIFF_ROOT or /var/lib/skiff)"},
+    {"run", 0, kText, "path", "Folder of volatile state (default $SKIFF_RUN or /run/skiff)"},
+    {"version", 'v', kBool, "", "Print version information and quit"},
+    {"help", 0, kBool, "", "Print this text"},
+};
+
+// The flags of `docker run` and `docker create`; those of run alone come first.
+constexpr size_t kRunOnly = 2;
+constexpr Flag kRun[] = {
+    {"detach", 'd', kBool, "", "Run container in background and print container ID"},
+    {"sig-proxy", 0, kBool, "", "Proxy received signals to the process", "true"},
+    {"detach-keys", 0, kText, "string", "Override the key sequence for detaching a container",
+     kDefaultDetachKeys},
+    {"add-host", 0, kList, "list", "Add a custom host-to-IP mapping (host:ip)"},
+    {"annotation", 0, kList},
+    {"attach", 'a', kList, "list", "Attach to STDIN, STDOUT or STDERR"},
+    {"blkio-weight", 0, kNumber, "uint16",
+     "Block IO (relative weight), between 10 and 1000, or 0 to disable"},
+    {"cap-add", 0, kList, "list", "Add Linux capabilities"},
+    {"cap-drop", 0, kList, "list", "Drop Linux capabilities"},
+    {"cgroup-parent", 0, kText, "string", "Optional parent cgroup for the container"},
+    {"cgroupns", 0, kText, "string", "Cgroup namespace to use (host|private)"},
+    {"cidfile", 0, kText, "string", "Write the container ID to the file"},
+    {"cpu-period", 0, kNumber, "int", "Limit CPU CFS (Completely Fair Scheduler) period"},
+    {"cpu-quota", 0, kNumber, "int", "Limit CPU CFS (Completely Fair Scheduler) quota"},
+    {"cpu-shares", 'c', kNumber, "int", "CPU shares (relative weight)"},
+    {"cpus", 0, kText, "decimal", "Number of CPUs"},
+    {"cpuset-cpus", 0, kText, "string", "CPUs in which to allow execution (0-3, 0,1)"},
+    {"cpuset-mems", 0, kText, "string", "MEMs in which to allow execution (0-3, 0,1)"},
+    {"device", 0, kList, "list", "Add a host device to the container"},
+    {"device-cgroup-rule", 0, kList, "list", "Add a rule to the cgroup allowed devices list"},
+    {"disable-content-trust", 0, kBool, "", "", "true"},
+    {"dns", 0, kList, "list", "Set custom DNS servers"},
+    {"dns-option", 0, kList, "list", "Set DNS options"},
+    {"dns-search", 0, kList, "list", "Set custom DNS search domains"},
+    {"domainname", 0, kText, "string", "Container NIS domain name"},
+    {"entrypoint", 0, kText, "string", "Overwrite the default ENTRYPOINT of the image"},
+    {"env", 'e', kList, "list", "Set environment variables"},
+    {"env-file", 0, kList, "list", "Read in a file of environment variables"},
+    {"expose", 0, kList, "list", "Expose a port or a range of ports"},
+    {"group-add", 0, kList, "list", "Add additional groups to join"},
+    {"health-cmd", 0, kText, "string", "Command to run to check health"},
+    {"health-interval", 0, kText, "duration", "Time between running the check (ms|s|m|h)"},
+    {"health-retries", 0, kNumber, "int", "Consecutive failures needed to report unhealthy"},
+    {"health-start-interval", 0, kText, "duration",
+     "Time between running the check during the start period (ms|s|m|h)"},
+    {"health-start-period", 0, kText, "duration",
+     "Start period for the container to initialize before starting health-retries countdown "
+     "(ms|s|m|h)"},
+    {"health-timeout", 0, kText, "duration", "Maximum time to allow one check to run (ms|s|m|h)"},
+    {"hostname", 'h', kText, "string", "Container host name"},
+    {"init", 0, kBool, "",
+     "Run an init inside the container that forwards signals and reaps processes"},
+    {"interactive", 'i', kBool, "", "Keep STDIN open even if not attached"},
+    {"ip", 0, kText, "string", "IPv4 address (e.g., 172.30.100.104)"},
+    {"ip6", 0, kText, "string", "IPv6 address (e.g., 2001:db8::33)"},
+    {"ipc", 0, kText, "string", "IPC mode to use"},
+    {"label", 'l', kList, "list", "Set meta data on a container"},
+    {"label-file", 0, kList, "list", "Read in a line delimited file of labels"},
+    {"log-driver", 0, kText, "string", "Logging driver for the container (json-file, local, none)"},
+    {"log-opt", 0, kList, "list", "Log driver options"},
+    {"mac-address", 0, kText, "string", "Container MAC address (e.g., 92:d0:c6:0a:29:33)"},
+    {"memory", 'm', kText, "bytes", "Memory limit"},
+    {"memory-reservation", 0, kText, "bytes", "Memory soft limit"},
+    {"memory-swap", 0, kText, "bytes",
+     "Swap limit equal to memory plus swap: '-1' to enable unlimited swap"},
+    {"memory-swappiness", 0, kNumber, "int", "Tune container memory swappiness (0 to 100)"},
+    {"mount", 0, kList, "mount", "Attach a filesystem mount to the container"},
+    {"name", 0, kText, "string", "Assign a name to the container"},
+    {"net", 0, kList},
+    {"net-alias", 0, kList},
+    {"network", 0, kList, "network", "Connect a container to a network"},
+    {"network-alias", 0, kList, "list", "Add network-scoped alias for the container"},
+    {"no-healthcheck", 0, kBool, "", "Disable any container-specified HEALTHCHECK"},
+    {"oom-kill-disable", 0, kBool, "", "Disable OOM Killer"},
+    {"oom-score-adj", 0, kNumber, "int", "Tune host's OOM preferences (-1000 to 1000)"},
+    {"pid", 0, kText, "string", "PID namespace to use"},
+    {"pids-limit", 0, kNumber, "int", "Tune container pids limit (set -1 for unlimited)"},
+    {"platform", 0, kText},
+    {"privileged", 0, kBool, "", "Give extended privileges to this container"},
+    {"publish", 'p', kList, "list", "Publish a container's port(s) to the host"},
+    {"publish-all", 'P', kBool, "", "Publish all exposed ports to random ports"},
+    {"pull", 0, kText, "string", "Pull image before running (\"always\", \"missing\", \"never\")",
+     "missing"},
+    {"quiet", 'q', kBool, "", "Suppress the pull output"},
+    {"read-only", 0, kBool, "", "Mount the container's root filesystem as read only"},
+    {"restart", 0, kText, "string", "Restart policy to apply when a container exits", "no"},
+    {"rm", 0, kBool, "",
+     "Automatically remove the container and its associated anonymous volumes when it exits"},
+    {"runtime", 0, kText},
+    {"security-opt", 0, kList, "list", "Security Options"},
+    {"shm-size", 0, kText, "bytes", "Size of /dev/shm"},
+    {"stop-signal", 0, kText, "string", "Signal to stop the container"},
+    {"stop-timeout", 0, kNumber, "int", "Timeout (in seconds) to stop a container"},
+    {"sysctl", 0, kList, "map", "Sysctl options"},
+    {"tmpfs", 0, kList, "list", "Mount a tmpfs directory"},
+    {"tty", 't', kBool, "", "Allocate a pseudo-TTY"},
+    {"ulimit", 0, kList, "ulimit", "Ulimit options"},
+    {"user", 'u', kText, "string", "Username or UID (format: <name|uid>[:<group|gid>])"},
+    {"userns", 0, kText, "string", "User namespace to use"},
+    {"uts", 0, kText, "string", "UTS namespace to use"},
+    {"volume", 'v', kList, "list", "Bind mount a volume"},
+    {"volumes-from", 0, kList, "list", "Mount volumes from the specified container(s)"},
+    {"workdir", 'w', kText, "string", "Working directory inside the container"},
+    kHelp,
+};
+
+constexpr Flag kPs[] = {
+    {"all", 'a', kBool, "", "Show all containers (default shows just running)"},
+    {"filter", 'f', kList, "filter",
+     "Filter output based on conditions provided (id, name, label, status, ancestor, volume, "
+     "network, exited, health)"},
+    {"format", 0, kText, "string", kFormatHelp},
+    {"last", 'n', kNumber, "int", "Show n last created containers (includes all states)", "-1"},
+    {"latest", 'l', kBool, "", "Show the latest created container (includes all states)"},
+    {"no-trunc", 0, kBool, "", "Don't truncate output"},
+    {"quiet", 'q', kBool, "", "Only display container IDs"},
+    {"size", 's', kBool},
+    kHelp,
+};
+constexpr Flag kExec[] = {
+    {"detach", 'd', kBool, "", "Detached mode: run command in the background"},
+    {"detach-keys", 0, kText, "string", "Override the key sequence for detaching a container",
+     kDefaultDetachKeys},
+    {"env", 'e', kList, "list", "Set environment variables"},
+    {"env-file", 0, kList, "list", "Read in a file of environment variables"},
+    {"interactive", 'i', kBool, "", "Keep STDIN open even if not attached"},
+    {"privileged", 0, kBool, "", "Give extended privileges to the command"},
+    {"tty", 't', kBool, "", "Allocate a pseudo-TTY"},
+    {"user", 'u', kText, "string", "Username or UID (format: \"<name|uid>[:<group|gid>]\")"},
+    {"workdir", 'w', kText, "string", "Working directory inside the container"},
+    kHelp,
+};
+constexpr Flag kAttach[] = {
+    {"detach-keys", 0, kText, "string", "Override the key sequence for detaching a container",
+     kDefaultDetachKeys},
+    {"no-stdin", 0, kBool, "", "Do not attach STDIN"},
+    {"sig-proxy", 0, kBool, "", "Proxy all received signals to the process", "true"},
+    kHelp,
+};
+constexpr Flag kStart[] = {
+    {"attach", 'a', kBool, "", "Attach STDOUT/STDERR and forward signals"},
+    {"detach-keys", 0, kText, "string", "Override the key sequence for detaching a container",
+     kDefaultDetachKeys},
+    {"interactive", 'i', kBool, "", "Attach container's STDIN"},
+    kHelp,
+};
+constexpr Flag kStop[] = {
+    {"signal", 's', kText, "string", "Signal to send to the container"},
+    {"timeout", 't', kNumber, "int", "Seconds to wait before killing the container"},
+    {"time", 0, kNumber},
+    kHelp,
+};
+constexpr Flag kKill[] = {
+    {"signal", 's', kText, "string", "Signal to send to the container", "KILL"}, kHelp};
+constexpr Flag kRm[] = {
+    {"force", 'f', kBool, "", "Force the removal of a running container (uses SIGKILL)"},
+    {"volumes", 'v', kBool, "", "Remove anonymous volumes associated with the container"},
+    kHelp,
+};
+constexpr Flag kLogs[] = {
+    {"details", 0, kBool},
+    {"follow", 'f', kBool, "", "Follow log output"},
+    {"since", 0, kText, "string",
+     "Show logs since timestamp (e.g. \"2013-01-02T13:23:37Z\") or relative (e.g. \"42m\" for 42 "
+     "minutes)"},
+    {"tail", 'n', kText, "string", "Number of lines to show from the end of the logs", "all"},
+    {"timestamps", 't', kBool, "", "Show timestamps"},
+    {"until", 0, kText, "string",
+     "Show logs before a timestamp (e.g. \"2013-01-02T13:23:37Z\") or relative (e.g. \"42m\" for "
+     "42 minutes)"},
+    kHelp,
+};
+constexpr Flag kInspect[] = {
+    {"format", 'f', kText, "string", "Format output: json, or a Go template"},
+    {"size", 's', kBool},
+    {"type", 0, kText, "string",
+     "Only inspect objects of the given type (container, image, network, volume)"},
+    kHelp,
+};
+constexpr Flag kInspectOne[] = {
+    {"format", 'f', kText, "string", "Format output: json, or a Go template"},
+    {"verbose", 'v', kBool},
+    {"size", 's', kBool},
+    kHelp,
+};
+constexpr Flag kImages[] = {
+    {"all", 'a', kBool, "", "Show all images (default hides intermediate images)"},
+    {"digests", 0, kBool, "", "Show digests"},
+    {"filter", 'f', kList, "filter",
+     "Filter output based on conditions provided (reference, label, dangling)"},
+    {"format", 0, kText, "string", kFormatHelp},
+    {"no-trunc", 0, kBool, "", "Don't truncate output"},
+    {"quiet", 'q', kBool, "", "Only show image IDs"},
+    kHelp,
+};
+constexpr Flag kImport[] = {
+    {"change", 'c', kList, "list",
+     "Apply Dockerfile instruction to the created image (CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, "
+     "STOPSIGNAL, USER, VOLUME, WORKDIR)"},
+    {"message", 'm', kText, "string", "Set commit message for imported image"},
+    kHelp,
+};
+constexpr Flag kRmi[] = {
+    {"force", 'f', kBool, "", "Force removal of the image"},
+    {"no-prune", 0, kBool},
+    kHelp,
+};
+constexpr Flag kNetworkLs[] = {
+    {"filter", 'f', kList, "filter", "Provide filter values (name, id, driver, label)"},
+    {"format", 0, kText, "string", kFormatHelp},
+    {"no-trunc", 0, kBool, "", "Do not truncate the output"},
+    {"quiet", 'q', kBool, "", "Only display network IDs"},
+    kHelp,
+};
+constexpr Flag kNetworkCreate[] = {
+    {"attachable", 0, kBool},
+    {"aux-address", 0, kList, "map", "Auxiliary IPv4 or IPv6 addresses used by Network driver"},
+    {"driver", 'd', kText, "string", "Driver to manage the Network", "bridge"},
+    {"gateway", 0, kList, "strings", "IPv4 or IPv6 Gateway for the master subnet"},
+    {"internal", 0, kBool, "", "Restrict external access to the network"},
+    {"ip-range", 0, kList, "strings", "Allocate container ip from a sub-range"},
+    {"ipv6", 0, kBool, "", "Enable IPv6 address assignment"},
+    {"label", 0, kList, "list", "Set metadata on a network"},
+    {"opt", 'o', kList, "map", "Set driver specific options"},
+    {"subnet", 0, kList, "strings", "Subnet in CIDR format that represents a network segment"},
+    kHelp,
+};
+constexpr Flag kNetworkConnect[] = {
+    {"alias", 0, kList, "strings", "Add network-scoped alias for the container"},
+    {"gw-priority", 0, kNumber, "int", "Highest gw-priority provides the default gateway"},
+    {"ip", 0, kText, "string", "IPv4 address (e.g., \"172.30.100.104\")"},
+    {"ip6", 0, kText, "string", "IPv6 address (e.g., \"2001:db8::33\")"},
+    kHelp,
+};
+constexpr Flag kForce[] = {{"force", 'f', kBool, "", "Do not error when it does not exist"}, kHelp};
+constexpr Flag kVolumeLs[] = {
+    {"filter", 'f', kList, "filter", "Provide filter values (name, label, driver)"},
+    {"format", 0, kText, "string", kFormatHelp},
+    {"quiet", 'q', kBool, "", "Only display volume names"},
+    kHelp,
+};
+constexpr Flag kVolumeCreate[] = {
+    {"driver", 'd', kText, "string", "Specify volume driver name", "local"},
+    {"label", 0, kList, "list", "Set metadata for a volume"},
+    {"opt", 'o', kList, "map", "Set driver specific options"},
+    kHelp,
+};
+constexpr Flag kVersion[] = {
+    {"format", 'f', kText, "string", "Format output: json, or a Go template"}, kHelp};
+constexpr Flag kCheck[] = {
+    {"format", 0, kText, "string", "Format the output (\"text\"|\"json\")", "text"},
+    {"repair", 0, kBool, "", "Put right what is safe to put right"},
+    kHelp,
+};
+constexpr Flag kHelpOnly[] = {kHelp};
+
+constexpr std::span<const Flag> kCreate = std::span<const Flag>(kRun).subspan(kRunOnly);
+
+// Commands that stand at the top of docker's grammar and below a noun under the same or another
+// name are one row here each.
+constexpr Command Run(std::string_view example) {
+  return {"run",
+          "",
+          "IMAGE [COMMAND] [ARG...]",
+          1,
+          kAnyNumber,
+          true,
+          "Create and run a new container from an image",
+          example,
+          kRun,
+          RunDockerRun};
+}
+constexpr Command Ps(std::string_view name, std::string_view aliases) {
+  return {name, aliases,    "", 0, 0, false, "List containers", "ps -a\nps -q -f name=web",
+          kPs,  RunDockerPs};
+}
+constexpr Command Images(std::string_view name, std::string_view aliases) {
+  return {name, aliases, "[REPOSITORY[:TAG]]", 0, 1, false, "List images",
+          "",   kImages, RunImageList};
+}
+constexpr Command RemoveImages(std::string_view name, std::string_view aliases) {
+  return {name, aliases, "IMAGE [IMAGE...]", 1, kAnyNumber, false, "Remove one or more images",
+          "",   kRmi,    RunImageRemove};
+}
+constexpr Command kCreateRow = {"create",
+                                "",
+                                "IMAGE [COMMAND] [ARG...]",
+                                1,
+                                kAnyNumber,
+                                true,
+                                "Create a new container",
+                                "",
+                                kCreate,
+                                RunDockerCreate};
+constexpr Command kExecRow = {"exec",
+                              "",
+                              "CONTAINER COMMAND [ARG...]",
+                              2,
+                              kAnyNumber,
+                              true,
+                              "Execute a command in a running container",
+                              "exec -it web sh",
+                              kExec,
+                              RunDockerExec};
+constexpr Command kAttachRow = {"attach",
+                                "",
+                                "CONTAINER",
+                                1,
+                                1,
+                                false,
+                                "Attach local standard input, output, and error streams to a "
+                                "running container",
+                                "",
+                                kAttach,
+                                RunDockerAttach};
+constexpr Command kStartRow = {"start",
+                               "",
+                               "CONTAINER [CONTAINER...]",
+                               1,
+                               kAnyNumber,
+                               false,
+                               "Start one or more stopped containers",
+                               "",
+                               kStart,
+                               RunDockerStart};
+constexpr Command kStopRow = {"stop",
+                              "",
+                              "CONTAINER [CONTAINER...]",
+                              1,
+                              kAnyNumber,
+                              false,
+                              "Stop one or more running containers",
+                              "",
+                              kStop,
+                              RunDockerStop};
+constexpr Command kRestartRow = {"restart",
+                                 "",
+                                 "CONTAINER [CONTAINER...]",
+                                 1,
+                                 kAnyNumber,
+                                 false,
+                                 "Restart one or more containers",
+                                 "",
+                                 kStop,
+                                 RunDockerRestart};
+constexpr Command kKillRow = {"kill",
+                              "",
+                              "CONTAINER [CONTAINER...]",
+                              1,
+                              kAnyNumber,
+                              false,
+                              "Kill one or more running containers",
+                              "kill -s HUP web",
+                              kKill,
+                              RunDockerKill};
+constexpr Command kRmRow = {"rm",       "remove",   "CONTAINER [CONTAINER...]",      1,
+                            kAnyNumber, false,      "Remove one or more containers", "rm -fv web",
+                            kRm,        RunDockerRm};
+constexpr Command kLogsRow = {"logs",
+                              "",
+                              "CONTAINER",
+                              1,
+                              1,
+                              false,
+                              "Fetch the logs of a container",
+                              "logs -f --tail 10 web",
+                              kLogs,
+                              RunDockerLogs};
+constexpr Command kWaitRow = {
+    "wait",
+    "",
+    "CONTAINER [CONTAINER...]",
+    1,
+    kAnyNumber,
+    false,
+    "Block until one or more containers stop, then print their exit codes",
+    "",
+    kHelpOnly,
+    RunDockerWait};
+constexpr Command kPauseRow = {"pause",
+                               "",
+                               "CONTAINER [CONTAINER...]",
+                               1,
+                               kAnyNumber,
+                               false,
+                               "Pause all processes within one or more containers",
+                               "",
+                               kHelpOnly,
+                               RunDockerPause};
+constexpr Command kUnpauseRow = {"unpause",
+                                 "",
+                                 "CONTAINER [CONTAINER...]",
+                                 1,
+                                 kAnyNumber,
+                                 false,
+                                 "Unpause all processes within one or more containers",
+                                 "",
+                                 kHelpOnly,
+                                 RunDockerUnpause};
+constexpr Command kRenameRow = {
+    "rename", "",        "CONTAINER NEW_NAME", 2, 2, false, "Rename a container",
+    "",       kHelpOnly, RunDockerRename};
+constexpr Command kPortRow = {"port",
+                              "",
+                              "CONTAINER [PRIVATE_PORT[/PROTO]]",
+                              1,
+                              2,
+                              false,
+                              "List port mappings or a specific mapping for the container",
+                              "port web 80/tcp",
+                              kHelpOnly,
+                              RunDockerPort};
+constexpr Command kTopRow = {
+    "top", "",        "CONTAINER", 1, 1, false, "Display the running processes of a container",
+    "",    kHelpOnly, RunDockerTop};
+constexpr Command kImportRow = {"import",
+                                "",
+                                "file|- [REPOSITORY[:TAG]]",
+                                1,
+                                2,
+                                false,
+                                "Import the contents from a tarball to create a filesystem image",
+                                "import rootfs.tar busybox:latest\n"
+                                "import -c 'CMD [\"sh\"]' - tools < tools.tar",
+                                kImport,
+                                RunImageImport};
+constexpr Command kTagRow = {"tag",
+                             "",
+                             "SOURCE_IMAGE[:TAG] TARGET_IMAGE[:TAG]",
+                             2,
+                             2,
+                             false,
+                             "Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE",
+                             "",
+                             kHelpOnly,
+                             RunImageTag};
+
+constexpr Command kDockerCommands[] = {
+    Run("run --rm -it busybox sh\nrun -d --name web -p 8080:80 nginx"),
+    kCreateRow,
+    kExecRow,
+    kAttachRow,
+    kStartRow,
+    kStopRow,
+    kRestartRow,
+    kKillRow,
+    kRmRow,
+    Ps("ps", ""),
+    kLogsRow,
+    kWaitRow,
+    kPauseRow,
+    kUnpauseRow,
+    kRenameRow,
+    kPortRow,
+    kTopRow,
+    {"inspect", "", "NAME|ID [NAME|ID...]", 1, kAnyNumber, false,
+     "Return low-level information on Docker objects",
+     "inspect web\ninspect -f '{{.State.Status}}' web", kInspect, RunDockerInspect},
+    Images("images", ""),
+    RemoveImages("rmi", ""),
+    kTagRow,
+    kImportRow,
+    {"version", "", "", 0, 0, false, "Show the version information", "", kVersion,
+     RunDockerVersion},
+};
+constexpr Command kContainerCommands[] = {
+    Run("container run --rm busybox true"),
+    kCreateRow,
+    kExecRow,
+    kAttachRow,
+    kStartRow,
+    kStopRow,
+    kRestartRow,
+    kKillRow,
+    kRmRow,
+    Ps("ls", "list ps"),
+    kLogsRow,
+    kWaitRow,
+    kPauseRow,
+    kUnpauseRow,
+    kRenameRow,
+    kPortRow,
+    kTopRow,
+    {"inspect", "", "CONTAINER [CONTAINER...]", 1, kAnyNumber, false,
+     "Display detailed information on one or more containers", "", kInspectOne,
+     RunContainerInspect},
+};
+constexpr Command kImageCommands[] = {
+    Images("ls", "list"),
+    RemoveImages("rm", "remove"),
+    kTagRow,
+    kImportRow,
+    {"inspect", "", "IMAGE [IMAGE...]", 1, kAnyNumber, false,
+     "Display detailed information on one or more images", "", kInspectOne, RunImageInspect},
+};
+constexpr Command kNetworkCommands[] = {
+    {"ls", "list", "", 0, 0, false, "List networks", "", kNetworkLs, RunNetworkList},
+    {"create", "", "NETWORK", 1, 1, false, "Create a network",
+     "network create --subnet 10.5.0.0/16 back", kNetworkCreate, RunNetworkCreate},
+    {"rm", "remove", "NETWORK [NETWORK...]", 1, kAnyNumber, false, "Remove one or more networks",
+     "", kForce, RunNetworkRemove},
+    {"connect", "", "NETWORK CONTAINER", 2, 2, false, "Connect a container to a network", "",
+     kNetworkConnect, RunNetworkConnect},
+    {"disconnect", "", "NETWORK CONTAINER", 2, 2, false, "Disconnect a container from a network",
+     "", kForce, RunNetworkDisconnect},
+    {"inspect", "", "NETWORK [NETWORK...]", 1, kAnyNumber, false,
+     "Display detailed information on one or more networks", "", kInspectOne, RunNetworkInspect},
+};
+constexpr Command kVolumeCommands[] = {
+    {"ls", "list", "", 0, 0, false, "List volumes", "", kVolumeLs, RunVolumeList},
+    {"create", "", "[VOLUME]", 0, 1, false, "Create a volume", "volume create data", kVolumeCreate,
+     RunVolumeCreate},
+    {"rm", "remove", "VOLUME [VOLUME...]", 1, kAnyNumber, false, "Remove one or more volumes", "",
+     kForce, RunVolumeRemove},
+    {"inspect", "", "VOLUME [VOLUME...]", 1, kAnyNumber, false,
+     "Display detailed information on one or more volumes", "", kInspectOne, RunVolumeInspect},
+};
+constexpr Command kSystemCommands[] = {
+    {"check", "", "", 0, 0, false, "Verify that state on disk and in the kernel agree",
+     "system check\nsystem check --repair", kCheck, RunSystemCheck},
+};
+
+constexpr Group kDocker = {"docker", "Containers, images, networks and volumes, as docker does it.",
+                           Grammar::kDocker, kDockerCommands};
+constexpr Group kNouns[] = {
+    {"container", "Manage containers", Grammar::kDocker, kContainerCommands},
+    {"image", "Manage images", Grammar::kDocker, kImageCommands},
+    {"network", "Manage networks", Grammar::kDocker, kNetworkCommands},
+    {"volume", "Manage volumes", Grammar::kDocker, kVolumeCommands},
+    {"system", "Manage Skiff's own state", Grammar::kDocker, kSystemCommands},
+};
+
+}  // namespace
+
+const Group& DockerGroup() {
+  return kDocker;
+}
+std::span<const Flag> DockerGlobalFlags() {
+  return kGlobal;
+}
+std::span<const Group> NounGroups() {
+  return kNouns;
+}
+
+const Group* FindNoun(std::string_view name) {
+  for (const Group& group : kNouns) {
+    if (group.name == name) return &group;
+  }
+  return nullptr;
+}
+
+}  // namespace skiff::cli

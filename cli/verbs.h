@@ -1,0 +1,103 @@
+#pragma once
+
+#include "cli/arguments.h"
+#include "cli/context.h"
+
+// The verbs: each reads its flags, calls one use case or engine call, and renders what comes back.
+namespace skiff::cli {
+
+// cli/verbs_start.cc
+Result<int> RunUp(Context& context, const Arguments& arguments);
+Result<int> RunPlan(Context& context, const Arguments& arguments);
+Result<int> RunCreate(Context& context, const Arguments& arguments);
+Result<int> RunScale(Context& context, const Arguments& arguments);
+Result<int> RunStart(Context& context, const Arguments& arguments);
+Result<int> RunRun(Context& context, const Arguments& arguments);
+// cli/verbs_stop.cc
+Result<int> RunDown(Context& context, const Arguments& arguments);
+Result<int> RunStop(Context& context, const Arguments& arguments);
+Result<int> RunRestart(Context& context, const Arguments& arguments);
+Result<int> RunKill(Context& context, const Arguments& arguments);
+Result<int> RunRm(Context& context, const Arguments& arguments);
+Result<int> RunPause(Context& context, const Arguments& arguments);
+Result<int> RunUnpause(Context& context, const Arguments& arguments);
+// cli/verbs_show.cc
+Result<int> RunPs(Context& context, const Arguments& arguments);
+Result<int> RunLogs(Context& context, const Arguments& arguments);
+Result<int> RunExec(Context& context, const Arguments& arguments);
+Result<int> RunPort(Context& context, const Arguments& arguments);
+Result<int> RunLs(Context& context, const Arguments& arguments);
+Result<int> RunWait(Context& context, const Arguments& arguments);
+Result<int> RunComposeImages(Context& context, const Arguments& arguments);
+Result<int> RunComposeVolumes(Context& context, const Arguments& arguments);
+// cli/verbs_config.cc
+Result<int> RunConfig(Context& context, const Arguments& arguments);
+// cli/verbs_program.cc
+Result<int> RunVersion(Context& context, const Arguments& arguments);
+Result<int> RunCompletion(Context& context, const Arguments& arguments);
+Result<int> RunManual(Context& context, const Arguments& arguments);
+Result<int> RunSystemCheck(Context& context, const Arguments& arguments);
+Result<int> RunDockerVersion(Context& context, const Arguments& arguments);
+// cli/docker_run.cc
+Result<int> RunDockerRun(Context& context, const Arguments& arguments);
+Result<int> RunDockerCreate(Context& context, const Arguments& arguments);
+// cli/docker_session.cc
+Result<int> RunDockerExec(Context& context, const Arguments& arguments);
+Result<int> RunDockerAttach(Context& context, const Arguments& arguments);
+Result<int> RunDockerStart(Context& context, const Arguments& arguments);
+Result<int> RunDockerLogs(Context& context, const Arguments& arguments);
+Result<int> RunDockerWait(Context& context, const Arguments& arguments);
+// cli/docker_containers.cc
+Result<int> RunDockerPs(Context& context, const Arguments& arguments);
+Result<int> RunDockerStop(Context& context, const Arguments& arguments);
+Result<int> RunDockerRestart(Context& context, const Arguments& arguments);
+Result<int> RunDockerKill(Context& context, const Arguments& arguments);
+Result<int> RunDockerRm(Context& context, const Arguments& arguments);
+Result<int> RunDockerPause(Context& context, const Arguments& arguments);
+Result<int> RunDockerUnpause(Context& context, const Arguments& arguments);
+Result<int> RunDockerRename(Context& context, const Arguments& arguments);
+Result<int> RunDockerPort(Context& context, const Arguments& arguments);
+Result<int> RunDockerTop(Context& context, const Arguments& arguments);
+// cli/docker_inspect.cc
+Result<int> RunDockerInspect(Context& context, const Arguments& arguments);
+Result<int> RunContainerInspect(Context& context, const Arguments& arguments);
+Result<int> RunImageInspect(Context& context, const Arguments& arguments);
+Result<int> RunNetworkInspect(Context& context, const Arguments& arguments);
+Result<int> RunVolumeInspect(Context& context, const Arguments& arguments);
+// cli/docker_objects.cc
+Result<int> RunImageList(Context& context, const Arguments& arguments);
+Result<int> RunImageImport(Context& context, const Arguments& arguments);
+Result<int> RunImageTag(Context& context, const Arguments& arguments);
+Result<int> RunImageRemove(Context& context, const Arguments& arguments);
+Result<int> RunNetworkList(Context& context, const Arguments& arguments);
+Result<int> RunNetworkCreate(Context& context, const Arguments& arguments);
+Result<int> RunNetworkRemove(Context& context, const Arguments& arguments);
+Result<int> RunNetworkConnect(Context& context, const Arguments& arguments);
+Result<int> RunNetworkDisconnect(Context& context, const Arguments& arguments);
+Result<int> RunVolumeList(Context& context, const Arguments& arguments);
+Result<int> RunVolumeCreate(Context& context, const Arguments& arguments);
+Result<int> RunVolumeRemove(Context& context, const Arguments& arguments);
+
+// ---- What several verbs share (cli/project.cc) -------------------------------------------------
+
+// The project a verb is about. With a name and no file it is known by name alone.
+struct ChosenProject {
+  compose::ProjectRef ref;
+  const SourceMap* sources = nullptr;
+};
+// For verbs that look at or stop what exists: warnings of the file are not repeated.
+Result<ChosenProject> ChooseProject(Context& context, const std::vector<std::string>& services);
+// For verbs that create: the whole model. `services` enables the profiles of those.
+Result<const schema::LoadResult*> LoadModel(Context& context,
+                                            const std::vector<std::string>& services);
+// -t SECONDS
+std::optional<compose::Seconds> SecondsOf(const Arguments& arguments, std::string_view flag);
+// Fails with kUnsupported when one of these flags of docker's is given.
+Status RefuseFlags(const Arguments& arguments, std::initializer_list<std::string_view> flags);
+// Fails when both are given.
+Status RefuseTogether(const Arguments& arguments, std::string_view one, std::string_view other);
+// Checks one of a few words.
+Status CheckChoice(const Arguments& arguments, std::string_view flag,
+                   std::initializer_list<std::string_view> choices);
+
+}  // namespace skiff::cli

@@ -1,0 +1,158 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "base/atomic_file.h"
+#include "base/diagnostic.h"
+#include "base/identity.h"
+#include "base/text.h"
+#include "cli/listing.h"
+#include "cli/variables.h"
+#include "cli/verbs.h"
+
+namespace skiff::cli {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr Column kVariableColumns[] = {{"Name", "NAME"},
+                                       {"Required", "REQUIRED"},
+                                       {"DefaultValue", "DEFAULT VALUE"},
+                                       {"AlternateValue", "ALTERNATE VALUE"}};
+
+template <typename Values>
+std::string Lines(const Values& values) {
+  std::string out;
+  for (const auto& value : values) out += value + '\n';
+  return out;
+}
+
+template <typename Map>
+std::vector<std::string> Keys(const Map& map) {
+  std::vector<std::string> keys;
+  for (const auto& [key, value] : map) keys.push_back(key);
+  return keys;
+}
+
+std::set<std::string> Profiles(const schema::Project& project) {
+  std::set<std::string> profiles;
+  for (const auto* services : {&project.services, &project.disabled_services}) {
+    for (const auto& [name, service] : *services) {
+      profiles.insert(service.profiles.begin(), service.profiles.end());
+    }
+  }
+  return profiles;
+}
+
+// "SERVICE HASH", the hash being that of the label of its containers.
+Result<std::string> Hashes(const schema::Project& project, const std::string& wanted) {
+  std::vector<std::string> names;
+  if (wanted == "*") {
+    names = Keys(project.services);
+  } else {
+    for (std::string_view name : Split(wanted, ',')) names.emplace_back(name);
+    std::sort(names.begin(), names.end());
+  }
+  std::string out;
+  for (const std::string& name : names) {
+    const auto found = project.services.find(name);
+    if (found == project.services.end()) {
+      return Fail(Code::kNotFound, fmt::format("no such service: {}", name));
+    }
+    out += fmt::format("{} {}\n", name, Sha256Hex(found->second.hashed_json));
+  }
+  return out;
+}
+
+void CollectFrom(const Json& value, std::map<std::string, VariableUse>& variables) {
+  if (value.is_string()) CollectVariables(value.get_ref<const std::string&>(), variables);
+  if (value.is_structured()) {
+    for (const Json& item : value) CollectFrom(item, variables);
+  }
+}
+
+Result<std::string> Variables(const schema::LoadResult& loaded, const std::string& format) {
+  const Json tree = Json::parse(schema::RenderJson(*loaded.tree), nullptr, false);
+  std::map<std::string, VariableUse> variables;
+  CollectFrom(tree, variables);
+  if (format == "json") {
+    Json out = Json::object();
+    for (const auto& [name, use] : variables) {
+      out[name] = {{"Name", name},
+                   {"DefaultValue", use.fallback},
+                   {"PresenceValue", use.alternate},
+                   {"Required", use.required}};
+    }
+    return out.dump(-1, ' ', false, Json::error_handler_t::replace) + '\n';
+  }
+  std::vector<Json> rows;
+  for (const auto& [name, use] : variables) {
+    rows.push_back({{"Name", name},
+                    {"Required", use.required},
+                    {"DefaultValue", use.fallback},
+                    {"AlternateValue", use.alternate}});
+  }
+  return RenderListing(kVariableColumns, rows, {.format = "", .minimum_width = 20});
+}
+
+std::string Images(const schema::Project& project) {
+  std::vector<std::string> images;
+  for (const auto& [name, service] : project.services) {
+    // What is built without a name of its own is called project-service (compose.md 1.3).
+    images.push_back(service.image.empty() ? project.name + '-' + name : service.image);
+  }
+  return Lines(images);
+}
+
+Result<std::string> Render(const schema::LoadResult& loaded, const Arguments& arguments) {
+  const schema::Project& project = loaded.project;
+  if (arguments.Bool("services")) return Lines(Keys(project.services));
+  if (arguments.Bool("volumes")) return Lines(Keys(project.volumes));
+  if (arguments.Bool("networks")) return Lines(Keys(project.networks));
+  if (arguments.Bool("profiles")) return Lines(Profiles(project));
+  if (arguments.Bool("images")) return Images(project);
+  if (arguments.Has("hash")) return Hashes(project, arguments.Text("hash"));
+  if (arguments.Bool("variables")) return Variables(loaded, arguments.Text("format"));
+  if (arguments.Text("format") == "json") {
+    std::string text = schema::RenderJson(*loaded.tree);
+    if (!text.ends_with('\n')) text += '\n';
+    return text;
+  }
+  return schema::RenderYaml(*loaded.tree);
+}
+
+}  // namespace
+
+Result<int> RunConfig(Context& context, const Arguments& arguments) {
+  SKIFF_TRY(CheckChoice(arguments, "format", {"yaml", "json"}));
+  SKIFF_TRY(RefuseFlags(arguments,
+                        {"lock-image-digests", "resolve-image-digests", "models", "environment"}));
+  schema::LoadOptions options = context.LoadOptions();
+  options.services = arguments.operands();
+  options.restrict_to_services = !options.services.empty();
+  options.interpolate = !arguments.Bool("no-interpolate") && !arguments.Bool("variables");
+  options.normalize = !arguments.Bool("no-normalize");
+  options.resolve_paths = !arguments.Bool("no-path-resolution");
+  options.check_consistency = !arguments.Bool("no-consistency");
+  options.resolve_environment = !arguments.Bool("no-env-resolution");
+  if (arguments.Bool("variables")) {
+    // Values that are still variables are neither paths nor numbers.
+    options.check_consistency = false;
+    options.resolve_environment = false;
+    options.resolve_paths = false;
+  }
+  SKIFF_ASSIGN(const schema::LoadResult* loaded,
+               context.LoadProject(options, Context::Warnings::kOfFile));
+  if (arguments.Bool("quiet")) return 0;
+  SKIFF_ASSIGN(const std::string text, Render(*loaded, arguments));
+  if (!arguments.Has("output")) {
+    SKIFF_TRY(context.Print(text));
+    return 0;
+  }
+  SKIFF_TRY(WriteFileAtomically(arguments.Text("output"), text, 0644, Durability::kVolatile));
+  return 0;
+}
+
+}  // namespace skiff::cli
