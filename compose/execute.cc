@@ -92,6 +92,7 @@ class Executor {
   std::vector<Error> errors_;
 
   Fd wake_;
+  Fd at_once_;  // Always readable.
   // Of the calling thread.
   std::unique_ptr<engine::Watch> watch_;
   std::vector<PendingWait> waits_;
@@ -173,6 +174,8 @@ Status Executor::Run() {
   }
   wake_ = Fd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!wake_) return FailErrno("cannot create an event descriptor");
+  at_once_ = Fd(eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!at_once_) return FailErrno("cannot create an event descriptor");
   if (declare_left_ == 0 && options_.before_run_stage) options_.before_run_stage();
   for (size_t i = 0; i < count; ++i) {
     if (missing_[i] == 0) Release(static_cast<int>(i));
@@ -243,7 +246,8 @@ Status Executor::Supervise() {
       continue;
     }
     if (fds[2].revents) {
-      SKIFF_ASSIGN(const std::vector<engine::StateChange> changes, watch_->Next(-1));
+      // An event may turn out to be about nothing; then this must not block.
+      SKIFF_ASSIGN(const std::vector<engine::StateChange> changes, watch_->Next(at_once_.get()));
       for (const engine::StateChange& change : changes) Apply(change);
     }
     BeginWaits();

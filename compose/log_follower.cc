@@ -4,6 +4,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <utility>
+
 #include "compose/labels.h"
 
 namespace skiff::compose {
@@ -106,7 +108,9 @@ void LogFollower::Look(const ObservedContainer& observed, bool first) {
     }
   }
   const bool unseen_run = state.started_at > tracked.seen_start;
-  tracked.running = Runs(state);
+  const bool was_running = std::exchange(tracked.running, Runs(state));
+  // Whoever waits for active() to fall looks again.
+  if (was_running && !tracked.running) Signal();
   if (tracked.interest == Interest::kShow) {
     if (!tracked.following && unseen_run && (tracked.running || HasEnded(state))) {
       Follow(tracked, first);
@@ -190,6 +194,8 @@ void LogFollower::OnChange(const engine::StateChange& change) {
       if (tracked.running && !tracked.following) {
         NoteEnd(tracked, tracked.observed.container.state);
       }
+      tracked.running = false;
+      Signal();
       return;
     }
     if (found != containers_.end()) {
