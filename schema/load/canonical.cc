@@ -9,6 +9,13 @@
 namespace skiff::schema {
 namespace {
 
+// A part of a short form, with its own place where the file has the whole verbatim.
+Node PartAt(const Node& whole, std::string text, size_t offset, size_t length) {
+  Node node = Node::String(std::move(text), PartOf(whole, offset, length));
+  node.interpolated = whole.interpolated;
+  return node;
+}
+
 // A part of a short form: it stands where the whole stands.
 Node Part(const Node& whole, std::string text) {
   Node node = Node::String(std::move(text), whole.span);
@@ -130,6 +137,7 @@ class Canonicaliser {
     Node table = Node::Mapping(node.span);
     table.tag = node.tag;
     for (Entry& item : node.entries) {
+      if (item.value.bad || !item.value.IsString()) continue;
       const SourceSpan place = item.value.span;
       Node value = Node::Null(place);
       if (type.short_form == Short::kDependsOn) {
@@ -179,8 +187,12 @@ class Canonicaliser {
     Node mount = Node::Mapping(node.span);
     mount.tag = node.tag;
     mount.Set("type", Part(node, spec->bind ? "bind" : "volume"));
-    if (!spec->source.empty()) mount.Set("source", Part(node, spec->source));
-    if (!spec->target.empty()) mount.Set("target", Part(node, CleanPath(spec->target)));
+    const size_t source = spec->source.size();
+    if (source > 0) mount.Set("source", PartAt(node, spec->source, 0, source));
+    if (!spec->target.empty()) {
+      mount.Set("target", PartAt(node, CleanPath(spec->target), source > 0 ? source + 1 : 0,
+                                 spec->target.size()));
+    }
     if (spec->read_only) mount.Set("read_only", Node::Bool(true, node.span));
     if (spec->has_bind_options) {
       Node bind = Node::Mapping(node.span);

@@ -101,7 +101,7 @@ class Checker {
     const bool plain = node.IsNumber() || node.IsBool();
     if (plain && type.form == Form::kDuration) {
       error.notes.push_back({"add a unit: \"" + node.text + "s\"", {}});
-    } else if (plain && (type.accepts & kStr) != 0) {
+    } else if (plain && type.form == Form::kString && type.values.empty()) {
       error.notes.push_back({"write it in quotes: \"" + node.text + "\"", {}});
     }
   }
@@ -141,7 +141,7 @@ class Checker {
     Error& error = context_.WrongKey(entry.key_span, where, "unknown key '" + entry.key + "'");
     std::vector<std::string_view> names;
     for (const Field& field : type.fields) names.push_back(field.name);
-    const std::string near = DidYouMean(entry.key, names);
+    const std::string near = NearName(entry.key, names);
     constexpr size_t kFew = 10;
     if (!near.empty()) {
       error.notes.push_back({"did you mean '" + near + "'?", {}});
@@ -212,7 +212,7 @@ class Checker {
     if (!type.values.empty() &&
         std::find(type.values.begin(), type.values.end(), node.text) == type.values.end()) {
       Error& error = context_.Wrong(node, where, "invalid value '" + node.text + "'");
-      const std::string near = DidYouMean(
+      const std::string near = NearName(
           node.text, std::vector<std::string_view>(type.values.begin(), type.values.end()));
       if (!near.empty()) error.notes.push_back({"did you mean '" + near + "'?", {}});
       error.notes.push_back({"valid are " + Quoted(type.values), {}});

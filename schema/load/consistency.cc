@@ -74,7 +74,7 @@ class Consistency {
     if (raw == nullptr) return true;
     return !raw->bad && std::none_of(raw->entries.begin(), raw->entries.end(), [](const Entry& e) {
       return e.value.bad && (e.key == "image" || e.key == "build" || e.key == "provider" ||
-                             FindField(kService, e.key) == nullptr);
+                             e.key == "extends" || FindField(kService, e.key) == nullptr);
     });
   }
 
@@ -128,7 +128,7 @@ class Consistency {
   void Undefined(SourceSpan place, const Where& where, std::string_view kind,
                  const std::string& name, const std::vector<std::string_view>& known) {
     Error& error = Wrong(place, where, "there is no " + std::string(kind) + " '" + name + "'");
-    const std::string near = DidYouMean(name, known);
+    const std::string near = NearName(name, known);
     if (!near.empty()) {
       error.notes.push_back({"did you mean '" + near + "'?", {}});
     } else if (kind != "service") {
@@ -143,7 +143,7 @@ class Consistency {
     for (size_t i = 0; i < grants->entries.size(); ++i) {
       const Node* source = grants->entries[i].value.Find("source");
       if (source == nullptr || Path(known, {source->text}) != nullptr) continue;
-      Undefined(source->span, where.Index(i), kind, source->text, Keys(known));
+      Undefined(source->span, where, kind, source->text, Keys(known));
     }
   }
 
@@ -202,8 +202,7 @@ class Consistency {
       const Node* source = mount.Find("source");
       if (mount.Text("type") != "volume" || source == nullptr) continue;
       if (Path(known, {source->text}) != nullptr) continue;
-      Undefined(PartOf(*source, 0, source->text.size()), where.Key("volumes").Index(i), "volume",
-                source->text, Keys(known));
+      Undefined(source->span, where.Key("volumes"), "volume", source->text, Keys(known));
     }
     UndefinedSources(service.Find("configs"), "configs", "config", where.Key("configs"));
     UndefinedSources(service.Find("secrets"), "secrets", "secret", where.Key("secrets"));
@@ -276,7 +275,9 @@ class Consistency {
     for (size_t i = 0; watch != nullptr && i < watch->entries.size(); ++i) {
       const Node& trigger = watch->entries[i].value;
       const std::string_view action = trigger.Text("action");
-      if (!trigger.Text("target").empty() || action == "rebuild" || action == "restart") continue;
+      if (action.empty() || !trigger.Text("target").empty() || action == "rebuild" ||
+          action == "restart")
+        continue;
       Wrong(trigger.span, where.Key("develop").Key("watch").Index(i),
             "the action '" + std::string(action) + "' needs a 'target'");
     }
@@ -293,13 +294,15 @@ class Consistency {
     if (const Node* tmpfs = service.Find("tmpfs")) {
       for (size_t i = 0; i < tmpfs->entries.size(); ++i) {
         const Node& item = tmpfs->entries[i].value;
-        take(item.text.substr(0, item.text.find(':')), item.span, where.Key("tmpfs").Index(i));
+        take(item.text.substr(0, item.text.find(':')), item.span, where.Key("tmpfs"));
       }
     }
     if (const Node* volumes = service.Find("volumes")) {
       for (size_t i = 0; i < volumes->entries.size(); ++i) {
         const Node& mount = volumes->entries[i].value;
-        take(std::string(mount.Text("target")), mount.span, where.Key("volumes").Index(i));
+        const Node* target = mount.Find("target");
+        take(std::string(mount.Text("target")), target == nullptr ? mount.span : target->span,
+             where.Key("volumes"));
       }
     }
   }

@@ -1,5 +1,7 @@
 #include "schema/load/context.h"
 
+#include <set>
+
 #include "base/fd.h"
 
 namespace skiff::schema {
@@ -43,7 +45,10 @@ std::string AcceptWords(const Type& type) {
   if (a & kBool) words.emplace_back("a boolean");
   if (a & kFlt) words.emplace_back("a number");
   if ((a & kInt) && !(a & kFlt)) words.emplace_back("an integer");
-  if ((a & kStr) && !(a & (kBool | kInt))) words.emplace_back("a string");
+  // Where a number or a boolean is wanted, its text is accepted too; that needs no saying.
+  const bool own_text =
+      type.form == Form::kStruct || type.form == Form::kString || (a & (kBool | kInt)) == 0;
+  if ((a & kStr) && own_text) words.emplace_back("a string");
   if (a & kSeq) words.emplace_back("a list");
   if (a & kMap) words.emplace_back("a mapping");
   std::string text;
@@ -52,6 +57,10 @@ std::string AcceptWords(const Type& type) {
     text += words[i];
   }
   return text;
+}
+
+std::string NearName(std::string_view word, const std::vector<std::string_view>& candidates) {
+  return word.size() < 3 ? "" : DidYouMean(word, candidates);
 }
 
 Error& Context::Add(Error error) {
@@ -106,8 +115,16 @@ Diagnostics Context::TakeFinished() {
     }
     return error;
   };
-  for (Error& error : errors_) finished.AddError(complete(std::move(error)));
+  // A file that is read several times is told about once.
+  std::set<std::string> told;
+  const auto first = [&](const Error& error) {
+    return told.insert(sources.Describe(error.span) + '\n' + error.message).second;
+  };
+  for (Error& error : errors_) {
+    if (first(error)) finished.AddError(complete(std::move(error)));
+  }
   for (const Diagnostic& diagnostic : diagnostics.list()) {
+    if (!first(diagnostic.error)) continue;
     if (diagnostic.severity == Severity::kError) {
       finished.AddError(complete(diagnostic.error));
     } else {

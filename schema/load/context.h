@@ -67,6 +67,8 @@ SourceSpan PartOf(const Node& node, size_t offset, size_t length);
 // "a string", "a list", ...
 std::string_view KindWords(Node::Kind kind);
 std::string AcceptWords(const Type& type);
+// As DidYouMean; a word of one or two letters resembles too much.
+std::string NearName(std::string_view word, const std::vector<std::string_view>& candidates);
 
 // ---- the passes, in their order (compose.md 1.10)
 

@@ -122,6 +122,8 @@ class ModelChecker {
       context_.Wrong(*ip, where.Key("ports").Index(i).Key("host_ip"),
                      "'" + ip->text + "' is not an IP address");
     }
+    NeedTargets(ports, where.Key("ports"), "a port needs a 'target'");
+    NeedTargets(service.Find("volumes"), where.Key("volumes"), "a mount needs a 'target'");
     Node* watch = Child(service.Find("develop"), "watch");
     for (size_t i = 0; watch != nullptr && i < watch->entries.size(); ++i) {
       Node* path = watch->entries[i].value.Find("path");
@@ -136,6 +138,14 @@ class ModelChecker {
     const Where reservations = resources.Key("reservations");
     Devices(Child(Child(Child(service.Find("deploy"), "resources"), "reservations"), "devices"),
             reservations.Key("devices"));
+  }
+
+  void NeedTargets(Node* list, const Where& where, std::string_view message) {
+    for (size_t i = 0; list != nullptr && i < list->entries.size(); ++i) {
+      Node& item = list->entries[i].value;
+      if (item.bad || !item.IsMapping() || item.Find("target") != nullptr) continue;
+      context_.Wrong(item, where.Index(i), std::string(message));
+    }
   }
 
   void Devices(Node* devices, const Where& where) {

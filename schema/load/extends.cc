@@ -91,18 +91,20 @@ bool ModelLoader::ExtendService(Scope& scope, const std::string& name, Level& le
   Node* service = scope.services.Find(name);
   if (service == nullptr || !service->IsMapping() || service->bad) return service != nullptr;
   Node* extends = service->Find("extends");
-  if (extends == nullptr || extends->tag == Node::Tag::kReset) return true;
-  const Where where = kServicesPlace.Key(name).Key("extends");
+  if (extends == nullptr || extends->tag == Node::Tag::kReset || extends->bad) return true;
+  const Where service_place = kServicesPlace.Key(name);
+  const Where where = service_place.Key("extends");
   Node* target = extends->IsMapping() ? extends->Find("service") : nullptr;
   Node* file = extends->IsMapping() ? extends->Find("file") : nullptr;
   const SourceSpan place = target != nullptr ? target->span : extends->span;
+  // Reported: the service stays as it is, without a further word about what it lacks.
   const auto give_up = [&] {
-    service->Erase("extends");
+    scope.services.Find(name)->Find("extends")->bad = true;
     return true;
   };
-  if (extends->bad || target == nullptr || !target->IsString() || target->bad ||
+  if (target == nullptr || !target->IsString() || target->bad ||
       (file != nullptr && (!file->IsString() || file->bad))) {
-    if (target == nullptr && !extends->bad) {
+    if (target == nullptr) {
       context_.WrongKey(extends->span, where, "the key 'service' is missing");
     }
     return give_up();
@@ -129,7 +131,7 @@ bool ModelLoader::ExtendService(Scope& scope, const std::string& name, Level& le
     Error& error = context_.Wrong(*target, where,
                                   "there is no service '" + wanted + "' in '" +
                                       (file != nullptr ? file->text : scope.file) + "'");
-    const std::string near = DidYouMean(wanted, KeysOf(other->services));
+    const std::string near = NearName(wanted, KeysOf(other->services));
     if (!near.empty()) error.notes.push_back({"did you mean '" + near + "'?", {}});
     return give_up();
   }

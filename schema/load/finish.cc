@@ -70,6 +70,14 @@ class Finisher {
       const Entry* entry = node.FindEntry(field.name);
       std::optional<Node> value;
       if (entry != nullptr) value = Value(entry->value, *field.type, where.Key(field.name));
+      if (value && (field.flags & kJsonCapital) != 0) {
+        std::string capital(field.name);
+        capital[0] = static_cast<char>(capital[0] - 'a' + 'A');
+        Node json = *value;
+        json.output = Node::Output::kJsonOnly;
+        out.entries.push_back({std::move(capital), entry->key_span, std::move(json)});
+        value->output = Node::Output::kYamlOnly;
+      }
       if (value) {
         out.entries.push_back({std::string(field.name), entry->key_span, std::move(*value)});
       } else if ((field.flags & kJsonAlways) != 0) {
@@ -321,7 +329,7 @@ class Finisher {
 
   std::optional<Node> Ulimit(const Node& node, const Where& where) {
     const auto number = [&](const Node* value) -> int64_t {
-      if (value == nullptr) return 0;
+      if (value == nullptr || value->bad) return 0;
       if (value->IsInt()) return value->integer;
       const auto parsed = ParseNumber<int64_t>(value->text);
       if (!parsed) {

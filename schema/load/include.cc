@@ -140,6 +140,7 @@ void ModelLoader::Include(Node& entry, const Where& where, Node& document, Level
   if (!directory.empty()) inner.directory = Absolute(level.directory, std::string(directory));
   inner.base =
       directory.starts_with("/") ? inner.directory : RelativePath(level.directory, inner.directory);
+  inner.included = true;
   inner.including = level.including;
   if (std::find(inner.including.begin(), inner.including.end(), files.front()) !=
       inner.including.end()) {

@@ -66,6 +66,7 @@ class ProjectLoader {
     ModelLoader loader(context_);
     Level level;
     level.directory = level.base = setting.working_dir;
+    level.including = setting.files;
     level.environment = setting.environment;
     const bool named = loader.HasName(setting.files);
     const std::string in_files = loader.NameInFiles(setting.files, level.lookup());

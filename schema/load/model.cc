@@ -97,7 +97,7 @@ Node ModelLoader::Load(const std::vector<std::string>& files, Level& level) {
   CheckMerged(context_, model, kComposeFile, Where{});
   SetDefaults(model);
   CheckModel(context_, model);
-  if (context_.options.resolve_paths || !level.including.empty()) {
+  if (context_.options.resolve_paths || level.included) {
     ResolvePaths(context_, model, kComposeFile, Where{}, level.base);
   }
   ResolveBareEnvironment(model, level.environment);

@@ -16,6 +16,7 @@ struct Level {
   std::string base;         // What its paths are resolved against; relative when included.
   Environment environment;  // For interpolation.
   std::vector<std::string> including;  // Files on the way here, for cycles.
+  bool included = false;
 
   Lookup lookup() const;
 };

@@ -56,7 +56,7 @@ void SelectByNames(Context& context, Selection& selection, std::vector<std::stri
   for (const std::string& name : options.services) {
     if (std::find(known.begin(), known.end(), name) == known.end()) {
       Error error(Code::kNotFound, "no such service: " + name);
-      const std::string near = DidYouMean(name, known);
+      const std::string near = NearName(name, known);
       if (!near.empty()) error.notes.push_back({"did you mean '" + near + "'?", {}});
       context.Report(std::move(error));
       continue;

@@ -216,11 +216,13 @@ constexpr Type kDevelop{.accepts = kMap | kNull, .form = Form::kStruct, .fields 
 
 // ---- block input and output
 
-constexpr Field kWeightFields[] = {{"path", &kText}, {"weight", &kInteger}};
+constexpr Field kWeightFields[] = {{"path", &kText, kJsonCapital},
+                                   {"weight", &kInteger, kJsonCapital}};
 constexpr Type kWeight{
     .accepts = kMap, .form = Form::kStruct, .fields = kWeightFields, .extensible = false};
 constexpr Type kWeights{.accepts = kSeq, .form = Form::kList, .item = &kWeight};
-constexpr Field kRateFields[] = {{"path", &kText}, {"rate", &kByteInteger}};
+constexpr Field kRateFields[] = {{"path", &kText, kJsonCapital},
+                                 {"rate", &kByteInteger, kJsonCapital}};
 constexpr Type kRate{
     .accepts = kMap, .form = Form::kStruct, .fields = kRateFields, .extensible = false};
 constexpr Type kRates{.accepts = kSeq, .form = Form::kList, .item = &kRate};

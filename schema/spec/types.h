@@ -130,9 +130,10 @@ struct Type;
 enum FieldFlag : uint8_t {
   kRequired = 1,
   kDeprecated = 2,
-  kNotHonoured = 4,  // Valid, but nothing of Skiff acts on it yet.
-  kJsonAlways = 8,   // An empty struct that JSON prints as {}.
-  kCondition = 16,   // Required after merging, given a default before.
+  kNotHonoured = 4,   // Valid, but nothing of Skiff acts on it yet.
+  kJsonAlways = 8,    // An empty struct that JSON prints as {}.
+  kJsonCapital = 32,  // JSON of the reference capitalises the key (fields without a tag).
+  kCondition = 16,    // Required after merging, given a default before.
 };
 
 struct Field {

@@ -34,14 +34,12 @@ class TreeBuilder : public YAML::EventHandler {
       : text_(text), file_(file), bom_(bom), diagnostics_(diagnostics), limits_(limits) {}
 
   Node TakeDocument() { return std::move(document_); }
-  bool failed() const { return failed_; }
 
   void OnDocumentStart(const YAML::Mark& /*mark*/) override {
     stack_.clear();
     anchors_.clear();
     document_ = Node::Null();
     nodes_ = expanded_ = 0;
-    failed_ = false;
   }
   void OnDocumentEnd() override {}
 
@@ -51,9 +49,14 @@ class TreeBuilder : public YAML::EventHandler {
     for (const std::string_view word : {"null", "Null", "NULL", "~"}) {
       if (rest.substr(0, word.size()) == word) where.length = static_cast<uint32_t>(word.size());
     }
-    // An absent value has no text: it is shown at its key.
-    if (where.length == 0 && !stack_.empty() && stack_.back().has_key) {
-      where = stack_.back().key_span;
+    // An absent value has no text: it is shown at its key, or at the '-' of its list.
+    if (where.length == 0 && !stack_.empty()) {
+      if (stack_.back().has_key) {
+        where = stack_.back().key_span;
+      } else if (const size_t dash = text_.rfind('-', where.offset == 0 ? 0 : where.offset - 1);
+                 dash != std::string_view::npos) {
+        where = {file_, static_cast<uint32_t>(dash), 1};
+      }
     }
     Finish(Node::Null(where), anchor);
   }
@@ -117,6 +120,7 @@ class TreeBuilder : public YAML::EventHandler {
     size_t depth = 1;  // Of the subtree so far.
     bool has_key = false;
     bool merge_key = false;
+    bool duplicate = false;
     std::string key;
     SourceSpan key_span;
     std::vector<Entry> merges;                      // Values of `<<`, in order.
@@ -153,10 +157,7 @@ class TreeBuilder : public YAML::EventHandler {
   [[noreturn]] void Deep(SourceSpan where) {
     Stop("values are nested deeper than " + std::to_string(limits_.depth) + " levels", where);
   }
-  void Report(Error error) {
-    failed_ = true;
-    diagnostics_.AddError(std::move(error));
-  }
+  void Report(Error error) { diagnostics_.AddError(std::move(error)); }
 
   bool WantsKey() const {
     return !stack_.empty() && stack_.back().node.IsMapping() && !stack_.back().has_key;
@@ -266,7 +267,10 @@ class TreeBuilder : public YAML::EventHandler {
       AddMerge(parent, std::move(node));
       return;
     }
-    parent.node.entries.push_back({std::move(parent.key), parent.key_span, std::move(node)});
+    // The first of equal keys stays.
+    if (!parent.duplicate) {
+      parent.node.entries.push_back({std::move(parent.key), parent.key_span, std::move(node)});
+    }
   }
 
   void TakeKey(const std::string& value, SourceSpan where, bool plain) {
@@ -294,6 +298,7 @@ class TreeBuilder : public YAML::EventHandler {
       frame.merge_key = true;
     }
     frame.has_key = true;
+    frame.duplicate = known != std::string::npos;
     frame.key = value;
     frame.key_span = where;
     if (known == std::string::npos && !frame.index.empty()) {
@@ -321,8 +326,7 @@ class TreeBuilder : public YAML::EventHandler {
   void AddMerge(Frame& frame, Node value) {
     const SourceSpan key_span = frame.key_span;
     const auto wrong = [&](SourceSpan where) {
-      Report(Error(Code::kInvalidArgument, "'<<' takes a mapping or a list of mappings")
-                 .At(where.valid() && where.length > 0 ? where : key_span));
+      Report(Error(Code::kInvalidArgument, "'<<' takes a mapping or a list of mappings").At(where));
     };
     if (value.IsMapping()) {
       frame.merges.push_back({"<<", key_span, std::move(value)});
@@ -335,7 +339,7 @@ class TreeBuilder : public YAML::EventHandler {
         }
       }
     } else {
-      wrong(value.span);
+      wrong(key_span);
     }
   }
 
@@ -371,7 +375,6 @@ class TreeBuilder : public YAML::EventHandler {
   Node document_;
   size_t nodes_ = 0;
   size_t expanded_ = 0;
-  bool failed_ = false;
 };
 
 // Offset of the first byte that YAML does not allow, with the reason; nothing for good text.
@@ -425,6 +428,7 @@ Error TranslateParserError(const YAML::Exception& e, SourceSpan where, std::stri
        "check the indentation: items of one list start in the same column"},
       {"end of sequence flow not found", "the list that '[' begins does not end here", "add ']'"},
       {"end of map flow not found", "the mapping that '{' begins does not end here", "add '}'"},
+      {"illegal flow end", "this bracket does not close what was opened last", ""},
       {"illegal map value", "a mapping cannot start here",
        "put the text in quotes if the ':' belongs to it"},
       {"illegal block entry", "a list item cannot start here", "check the indentation"},
@@ -470,7 +474,7 @@ std::vector<Node> ParseYaml(const SourceMap& sources, uint32_t file, Diagnostics
   try {
     YAML::Parser parser(stream);
     while (parser.HandleNextDocument(builder)) {
-      if (!builder.failed()) documents.push_back(builder.TakeDocument());
+      documents.push_back(builder.TakeDocument());
     }
   } catch (const StopParsing&) {
   } catch (const YAML::Exception& e) {

@@ -22,7 +22,8 @@ struct YamlLimits {
 
 // The documents of one file, as go.yaml.in/yaml v4 reads them for docker compose: aliases and merge
 // keys are expanded, plain scalars resolved, mapping keys are unique strings. A document that
-// cannot be read adds errors and is left out. An empty document is a null node.
+// cannot be read adds errors and is left out; one with smaller mistakes adds errors too, but what
+// can be understood of it is returned. An empty document is a null node.
 std::vector<Node> ParseYaml(const SourceMap& sources, uint32_t file, Diagnostics& diagnostics,
                             const YamlLimits& limits = {});
 

@@ -17,7 +17,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const fs::path kRoot = SKIFF_GOLDEN_DIR;
+const fs::path kRoot = fs::weakly_canonical(SKIFF_GOLDEN_DIR);
 
 std::string ReadText(const fs::path& path) {
   std::ifstream file(path);

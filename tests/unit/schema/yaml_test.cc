@@ -93,8 +93,8 @@ INSTANTIATE_TEST_SUITE_P(
                 "f.yaml:1:8: error: the alias '*a' refers to a value that contains it\n"
                 "  1 | a: &a [*a]\n    |        ^~\n"},
         Problem{"a: {<<: 1}\n",
-                "f.yaml:1:9: error: '<<' takes a mapping or a list of mappings\n"
-                "  1 | a: {<<: 1}\n    |         ^\n"},
+                "f.yaml:1:5: error: '<<' takes a mapping or a list of mappings\n"
+                "  1 | a: {<<: 1}\n    |     ^~\n"},
         Problem{"a: \"x\n",
                 "f.yaml:1:4: error: the quoted text that starts here does not end\n"
                 "  1 | a: \"x\n    |    ^\n"},
