@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -11,7 +12,6 @@
 #include <cerrno>
 #include <chrono>
 #include <csignal>
-#include <ctime>
 #include <memory>
 #include <set>
 
@@ -40,10 +40,10 @@ BootTime After(int milliseconds) {
   return Now() + std::chrono::milliseconds(milliseconds);
 }
 
-// For what cgroup v1 gives no event about: a state that only reading it tells.
-void Pause() {
-  const timespec moment = {0, 1'000'000};
-  nanosleep(&moment, nullptr);
+// cgroup v1 tells nobody when a process has stopped or has left: reading the state is the only way.
+// Lets those processes run meanwhile.
+void LetOthersRun() {
+  sched_yield();
 }
 
 // The number after `key` in a file of "key number" lines; -1 without it.
@@ -136,7 +136,7 @@ Status AwaitLeaving(const std::string& folder, BootTime deadline) {
     pidfds.push_back(std::move(pidfd));
   }
   if (waiting.empty()) {
-    Pause();  // Its last process is leaving: gone from the list, still counted.
+    LetOthersRun();  // Its last process is leaving: gone from the list, still counted.
     return {};
   }
   if (poll(waiting.data(), waiting.size(), MillisecondsUntil(deadline)) < 0 && errno != EINTR)
@@ -176,7 +176,7 @@ Status FreezeCgroup(const std::string& freezer_cgroup, bool unified) {
       SKIFF_TRY(WriteValue(path, "FROZEN"));
       SKIFF_ASSIGN(const std::string state, ReadFile(path));
       if (Trim(state) == "FROZEN") return {};
-      Pause();
+      LetOthersRun();
     }
   }
   SKIFF_TRY(ThawCgroup(freezer_cgroup, unified));

@@ -33,9 +33,7 @@ void Send() {
 }  // namespace
 
 size_t Length(const char* text) {
-  size_t size = 0;
-  while (text[size] != 0) ++size;
-  return size;
+  return __builtin_strlen(text);
 }
 
 bool Same(const char* a, const char* b) {
