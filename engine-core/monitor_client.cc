@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <sched.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -24,8 +23,6 @@ using monitor::RequestStreams;
 using monitor::Verb;
 
 constexpr size_t kMaxState = 1u << 20;
-// Between its lock and its pid in the lock file a monitor makes one system call.
-constexpr int kPidTries = 10'000;
 
 Result<Fd> Connect(const std::string& run_dir) {
   const auto unavailable = [&run_dir] {
@@ -287,16 +284,10 @@ std::unique_ptr<Session> SessionOfLaunch(Fd channel, const StandardStreams& stre
 }
 
 Status AwaitMonitorExit(const std::string& run_dir, int cancel_fd) {
-  for (int tries = 0;;) {
+  for (;;) {
     const Result<Fd> process = monitor::OpenMonitor(run_dir);
-    if (!process) {
-      if (process.error().code == Code::kNotFound) return {};
-      if (process.error().code != Code::kUnavailable || ++tries > kPidTries) {
-        return tl::unexpected(process.error());
-      }
-      ::sched_yield();
-      continue;
-    }
+    if (!process && process.error().code == Code::kNotFound) return {};
+    if (!process) return tl::unexpected(process.error());
     pollfd watched[] = {{process->get(), POLLIN, 0}, {cancel_fd, POLLIN, 0}};
     if (::poll(watched, 2, -1) < 0) {
       if (errno == EINTR) continue;

@@ -15,7 +15,8 @@
 namespace skiff::engine::monitor {
 namespace {
 
-constexpr size_t kMaxConnections = 512;
+constexpr size_t kMaxConnections = 256;
+constexpr BootTime kAcceptRest = std::chrono::milliseconds(100);
 constexpr int kBacklog = 128;
 
 bool PeerIsTrusted(int socket) {
@@ -65,6 +66,8 @@ Status ControlServer::Listen(const std::string& run_dir) {
 void ControlServer::StopListening() {
   if (!listener_) return;
   loop_->Remove(listener_.get());
+  if (rest_timer_ != 0) loop_->CancelTimer(rest_timer_);
+  rest_timer_ = 0;
   listener_.Reset();
   // A missing name is what is wanted.
   ::unlink(path_.c_str());
@@ -78,10 +81,22 @@ void ControlServer::MakeRoom() {
   }
 }
 
+void ControlServer::RestFromAccepting() {
+  loop_->Remove(listener_.get());
+  rest_timer_ = loop_->AddTimer(Now() + kAcceptRest, [this] {
+    rest_timer_ = 0;
+    if (!loop_->Add(listener_.get(), EPOLLIN, [this](uint32_t) { Accept(); })) RestFromAccepting();
+  });
+}
+
 void ControlServer::Accept() {
   for (;;) {
     Fd socket(::accept4(listener_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
-    if (!socket) return;  // EAGAIN, or the client has gone; EMFILE: the next event tries again.
+    if (!socket) {
+      // Out of descriptors: the socket stays readable, so listening rests a little.
+      if (errno == EMFILE || errno == ENFILE || errno == ENOMEM) RestFromAccepting();
+      return;
+    }
     if (!PeerIsTrusted(socket.get())) continue;
     MakeRoom();
     if (connections_.size() >= kMaxConnections) continue;

@@ -47,11 +47,13 @@ class ControlServer {
   void Receive(ClientId client);
   void Drop(ClientId client);
   void MakeRoom();
+  void RestFromAccepting();
 
   EventLoop* loop_;
   Handler handler_;
   Fd listener_;
   std::string path_;
+  EventLoop::TimerId rest_timer_ = 0;
   ClientId next_ = 1;
   std::map<ClientId, Connection> connections_;
 };

@@ -119,6 +119,7 @@ void ExecSession::ReadReport() {
   }
   if (report && *report != nullptr && (*report)->stage != child::Stage::kFailed) return;
   loop_->Remove(process_.status.get());
+  process_.status.Reset();
   status_watched_ = false;
   reported_ = true;
   if (report && *report == nullptr) {
@@ -168,9 +169,10 @@ void ExecSession::OnExit(int exit_code) {
 
 void ExecSession::TryFinish() {
   if (finished_ || !exited_ || !reported_) return;
+  // Without a client nobody takes the rest.
   bool drained = true;
   for (const auto& output : outputs_) drained = output->Drain() && drained;
-  if (!drained) return;
+  if (!drained && !client_gone_) return;
   if (capture_) ReadCaptured();
   if (capture_truncated_) captured_ += "...";
   capture_truncated_ = false;
@@ -186,7 +188,9 @@ void ExecSession::DrainTerminal() {
 }
 
 void ExecSession::OnClientGone() {
+  client_gone_ = true;
   input_.reset();
+  TryFinish();
   if (!terminal_ || terminal_watched_ || finished_) return;
   terminal_watched_ =
       loop_->Add(terminal_.get(), EPOLLIN, [this](uint32_t) { DrainTerminal(); }).has_value();

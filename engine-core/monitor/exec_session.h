@@ -81,6 +81,7 @@ class ExecSession {
   bool status_watched_ = false;
   bool reported_ = false;  // Started or failed.
   bool exited_ = false;
+  bool client_gone_ = false;
   bool finished_ = false;
   int exit_code_ = 0;
   std::unique_ptr<StreamCopy> input_;

@@ -1,6 +1,7 @@
 #include "engine-core/monitor/liveness.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -13,6 +14,7 @@ namespace skiff::engine::monitor {
 namespace {
 
 constexpr size_t kMaxSmallFile = 4096;
+constexpr int kPidTries = 10'000;
 
 struct flock WholeFile() {
   struct flock lock = {};
@@ -54,7 +56,9 @@ bool LockIsHeld(const std::string& run_dir) {
   return ::fcntl(file->get(), F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
 }
 
-Result<Fd> OpenMonitor(const std::string& run_dir) {
+namespace {
+
+Result<Fd> TryOpenMonitor(const std::string& run_dir) {
   if (!LockIsHeld(run_dir)) return Fail(Code::kNotFound, "no monitor owns '" + run_dir + "'");
   const Result<std::string> text = ReadFile(LockPath(run_dir), kMaxSmallFile);
   const auto pid = text && text->ends_with('\n') ? ParseNumber<pid_t>(Trim(*text)) : std::nullopt;
@@ -67,6 +71,17 @@ Result<Fd> OpenMonitor(const std::string& run_dir) {
   }
   if (!LockIsHeld(run_dir)) return Fail(Code::kNotFound, "no monitor owns '" + run_dir + "'");
   return Fail(Code::kUnavailable, "the monitor of '" + run_dir + "' is starting");
+}
+
+}  // namespace
+
+Result<Fd> OpenMonitor(const std::string& run_dir) {
+  // Between its lock and its pid in the file a monitor makes one system call.
+  for (int tries = 0;; ++tries) {
+    Result<Fd> opened = TryOpenMonitor(run_dir);
+    if (opened || opened.error().code != Code::kUnavailable || tries == kPidTries) return opened;
+    ::sched_yield();
+  }
 }
 
 Result<int64_t> HostPid(int pidfd) {

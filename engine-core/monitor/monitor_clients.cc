@@ -175,6 +175,7 @@ void Monitor::StartExec(ClientId client, Request request) {
 
 // The session is on the stack: it is destroyed when the loop comes round.
 void Monitor::Finished(ExecSession* session) {
+  if (session == nullptr) return;
   if (session == probe_.get()) {
     ended_sessions_.push_back(std::move(probe_));
   } else {
@@ -235,14 +236,16 @@ void Monitor::StartAttach(ClientId client, Request request) {
 Status Monitor::Connect(ClientId client, Fd input, Fd output, Fd error, bool first) {
   AttachSession session;
   session.client = client;
-  const auto sink = [this](Fd fd) -> Result<std::unique_ptr<OutputSink>> {
-    if (!fd) return std::unique_ptr<OutputSink>();
-    SKIFF_ASSIGN(Stream stream, Stream::Open(std::move(fd), /*for_writing=*/true));
-    return std::make_unique<OutputSink>(loop_.get(), std::move(stream),
+  const auto sink = [this](Fd fd) -> std::unique_ptr<OutputSink> {
+    if (!fd) return nullptr;
+    Result<Stream> stream = Stream::Open(std::move(fd), /*for_writing=*/true);
+    // A pipe whose reader has gone already (ENXIO): output nobody wants.
+    if (!stream) return nullptr;
+    return std::make_unique<OutputSink>(loop_.get(), std::move(*stream),
                                         [this] { pump_.Drained(); });
   };
-  SKIFF_ASSIGN(session.output, sink(std::move(output)));
-  SKIFF_ASSIGN(session.error, sink(std::move(error)));
+  session.output = sink(std::move(output));
+  session.error = sink(std::move(error));
   if (input && message_.spec.open_stdin && stdin_) {
     SKIFF_ASSIGN(Stream from, Stream::Open(std::move(input), /*for_writing=*/false));
     SKIFF_ASSIGN(Fd end, stdin_.Duplicate());

@@ -242,6 +242,32 @@ TEST_F(ClientsTest, AClientThatDoesNotReadLosesNothingAtTheEnd) {
   EXPECT_EQ(ReadUntil(out.read.get(), [](const std::string&) { return false; }), expected);
 }
 
+TEST_F(ClientsTest, AStuckClientThatLeavesLetsTheContainerGoOn) {
+  RuntimeSpec spec = ShellSpec("seq 1 500000; exit 5");
+  spec.log.options = {{"max-size", "-1"}};
+  Pipe out = std::move(*MakePipe());
+  Launcher::Request request;
+  request.attach_output = out.write.get();
+  LaunchedMonitor& monitor = Launch(spec, request);
+  auto session = SessionOfLaunch(std::move(monitor.process.channel), {}, Fd());
+  // More than all the pipes on the way hold: the container waits for this client.
+  EXPECT_EQ(Exec(monitor, Command({"echo", "responsive"})).output, "responsive\n");
+  EXPECT_TRUE(monitor.client().Alive());
+  session.reset();
+  EXPECT_EQ(AwaitEnd(monitor).exit_code, 5);
+  EXPECT_EQ(Log(monitor, LogStream::kStdout).size(), 500'000u);
+}
+
+TEST_F(ClientsTest, AReaderThatHasGoneIsNoObstacle) {
+  Pipe out = std::move(*MakePipe());
+  out.read.Reset();
+  Launcher::Request request;
+  request.attach_output = out.write.get();
+  LaunchedMonitor& monitor = Launch(ShellSpec("echo unheard; exit 6"), request);
+  EXPECT_EQ(AwaitEnd(monitor).exit_code, 6);
+  EXPECT_THAT(Log(monitor, LogStream::kStdout), ElementsAre("unheard\n"));
+}
+
 TEST_F(ClientsTest, AContainerWithATerminal) {
   RuntimeSpec spec = ShellSpec("read x; echo got $x; stty size; exit 4");
   spec.tty = true;
