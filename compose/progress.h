@@ -35,8 +35,9 @@ class Progress {
   virtual void Diagnose(const Diagnostic& diagnostic) = 0;
   // A remark for people: "Gracefully Stopping... press Ctrl+C again to force".
   virtual void Message(std::string_view text) = 0;
-  // The run has ended; output of containers may follow. Events reported afterwards are shown as
-  // single lines, those of starts not at all (docker compose: attached up).
+  // Output of containers may come between from now on: nothing is redrawn any more, events are
+  // single lines, and those of starts are not shown (docker compose: attached up).
+  virtual void OutputFollows() {}
   virtual void End(bool ok) = 0;
   // Redraws times and spinner. The executor calls it every 100 ms while a run lasts and
   // WantsTicks() holds.

@@ -79,7 +79,9 @@ class TtyProgress : public Progress {
     Above(fmt::format("{}\n", text));
   }
 
-  void End(bool) override {
+  void End(bool) override { OutputFollows(); }
+
+  void OutputFollows() override {
     const std::lock_guard lock(mutex_);
     if (!running_) return;
     if (!rows_.empty()) {

@@ -138,13 +138,9 @@ Status Session::StartPlan() {
     execute.parallel = context_.parallel;
     execute.interrupt_fd = cancel_plan_.get();
     // From the first start on, output of containers may come between.
-    bool ended = false;
-    execute.before_run_stage = [&] {
-      context_.progress->End(true);
-      ended = true;
-    };
+    execute.before_run_stage = [&] { context_.progress->OutputFollows(); };
     Status status = Execute(plan_, *context_.engine, *context_.progress, execute);
-    if (!ended) context_.progress->End(status.has_value());
+    context_.progress->End(status.has_value());
     return status;
   });
 }

@@ -172,7 +172,7 @@ TEST_F(ProgressTest, TtyFoldsWhatDoesNotFit) {
 TEST_F(ProgressTest, TtyShowsLaterEventsAsLinesButNoStarts) {
   const auto progress = Make(ProgressMode::kTty);
   progress->Begin("up");
-  progress->End(true);
+  progress->OutputFollows();
   progress->Report(Event("Container p-web-1", "Started", ProgressPhase::kDone));
   progress->Report(Event("Container p-web-1", "Stopping"));
   EXPECT_EQ(Text(), " Container p-web-1 Stopping\n");
