@@ -30,27 +30,18 @@ Word SetFolder(int fs, const char* key, const char* path) {
   return SetOption(fs, key, name.data);
 }
 
-// Layer by layer (Linux 6.7 and later). -EINVAL: this kernel has no lowerdir+.
+// Layer by layer (Linux 6.7 and later). Negative: it cannot be done this way. Where lowerdir+ is
+// unknown, that comes at the first layer (6.5 and 6.6) or only at the end (before).
 int MountByFsconfig(const InitPlan& plan) {
   const int fs = static_cast<int>(Syscall(__NR_fsopen, W("overlay"), FSOPEN_CLOEXEC));
   if (fs < 0) return fs;
   Word result = SetOption(fs, "source", "overlay");
-  for (size_t i = 0; i < plan.lower.size && result == 0; ++i) {
+  for (size_t i = 0; i < plan.lower.size && result == 0; ++i)
     result = SetFolder(fs, "lowerdir+", plan.lower.items[i]);
-    if (result < 0 && i > 0) Die(result, "cannot add the layer", plan.lower.items[i]);
-  }
-  if (result == 0 && plan.upper != nullptr) {
-    result = SetFolder(fs, "upperdir", plan.upper);
-    if (result < 0) Die(result, "cannot use the upper folder", plan.upper);
-    result = SetFolder(fs, "workdir", plan.work);
-    if (result < 0) Die(result, "cannot use the work folder", plan.work);
-  }
-  if (result == 0) {
-    result = Syscall(__NR_fsconfig, fs, FSCONFIG_CMD_CREATE, 0, 0, 0);
-    if (result < 0) Die(result, "cannot mount the container's layers");
-    result = Syscall(__NR_fsmount, fs, FSMOUNT_CLOEXEC, 0);
-    if (result < 0) Die(result, "cannot mount the container's layers");
-  }
+  if (result == 0 && plan.upper != nullptr) result = SetFolder(fs, "upperdir", plan.upper);
+  if (result == 0 && plan.upper != nullptr) result = SetFolder(fs, "workdir", plan.work);
+  if (result == 0) result = Syscall(__NR_fsconfig, fs, FSCONFIG_CMD_CREATE, 0, 0, 0);
+  if (result == 0) result = Syscall(__NR_fsmount, fs, FSMOUNT_CLOEXEC, 0);
   Close(fs);
   return static_cast<int>(result);
 }

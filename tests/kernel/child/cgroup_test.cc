@@ -178,5 +178,69 @@ TEST_F(CgroupTest, ExecEntersTheContainersCgroups) {
   Remove(spec);
 }
 
+// ---- cgroup v2 on its own, also where it is mounted beside v1 without controllers
+// -----------------
+
+class UnifiedTest : public CgroupTest {
+ protected:
+  void SetUp() override {
+    CgroupTest::SetUp();
+    if (IsSkipped()) return;
+    const CgroupHierarchy* unified = manager_->layout().Unified();
+    if (unified == nullptr) GTEST_SKIP() << "cgroup v2 is not mounted";
+    CgroupLayout layout;
+    layout.mode = CgroupMode::kV2;
+    layout.hierarchies = {*unified};
+    char hash[9];
+    snprintf(hash, sizeof hash, "%08x", 0xce200000u + static_cast<unsigned>(getpid()));
+    manager_ = std::make_unique<CgroupManager>(CgroupManager::Options{hash, ""}, layout);
+  }
+};
+
+TEST_F(UnifiedTest, StartsInitAndExecInsideAndShowsThemTheirOwnPart) {
+  const RuntimeSpec spec = Limited("exec sleep 1000", {});
+  EXPECT_TRUE(spec.unified);
+  Running init = Start(spec);
+  ASSERT_EQ(init.error, "");
+  ExecSpec exec;
+  exec.args = {"sh", "-c",
+               "grep ^0: /proc/self/cgroup; cat /sys/fs/cgroup/cgroup.procs | wc -l; "
+               "mkdir /sys/fs/cgroup/x"};
+  exec.environment = spec.environment;
+  const Outcome outcome = Finish(StartExecIn(spec, init, exec));
+  EXPECT_EQ(outcome.error, "");
+  EXPECT_EQ(outcome.output,
+            "0::/\n4\nmkdir: can't create directory '/sys/fs/cgroup/x': Read-only file system\n");
+  const Status killed = KillCgroup(spec.cgroups, spec.freezer_cgroup, spec.unified);
+  EXPECT_TRUE(killed.has_value()) << killed.error().Text();
+  EXPECT_EQ(Finish(std::move(init)).exit_code, 137);
+  Remove(spec);
+}
+
+TEST_F(UnifiedTest, RestrictsDevicesByProgram) {
+  const RuntimeSpec spec = Limited(
+      "mknod /tmp/vda b 254 0 && echo made; head -c 1 /tmp/vda; mknod /tmp/fuse c 10 229; "
+      "head -c 1 /dev/zero | wc -c; echo x > /dev/null && echo null",
+      {});
+  EXPECT_EQ(Run(spec).output,
+            "made\nhead: /tmp/vda: Operation not permitted\n"
+            "mknod: /tmp/fuse: Operation not permitted\n1\nnull\n");
+  Remove(spec);
+}
+
+TEST_F(UnifiedTest, FreezesAndThaws) {
+  const RuntimeSpec spec = Limited("exec sleep 1000", {});
+  Running running = Start(spec);
+  ASSERT_EQ(running.error, "");
+  Status done = FreezeCgroup(spec.freezer_cgroup, spec.unified);
+  EXPECT_TRUE(done.has_value()) << done.error().Text();
+  EXPECT_NE(ReadFile(spec.freezer_cgroup + "/cgroup.events")->find("frozen 1"), std::string::npos);
+  done = ThawCgroup(spec.freezer_cgroup, spec.unified);
+  EXPECT_TRUE(done.has_value()) << done.error().Text();
+  ASSERT_EQ(kill(running.process.pid, SIGKILL), 0);
+  Finish(std::move(running));
+  Remove(spec);
+}
+
 }  // namespace
 }  // namespace skiff::engine::child

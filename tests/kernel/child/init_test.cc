@@ -1,13 +1,18 @@
 #include <fcntl.h>
 #include <linux/mount.h>
+#include <sched.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <functional>
+#include <thread>
 
 #include "base/fd.h"
 #include "base/text.h"
@@ -365,6 +370,116 @@ TEST_F(InitTest, PrivilegedMayMount) {
   spec.masked_paths.clear();
   spec.read_only_paths.clear();
   EXPECT_EQ(Output(spec), "1\n");
+}
+
+TEST_F(InitTest, PrivilegedSeesTheHostsDevices) {
+  RuntimeSpec spec = ShellSpec("ls /dev/null /dev/zero && find /dev -type b -o -type c | wc -l");
+  spec.capabilities = AvailableCapabilities();
+  spec.seccomp = false;
+  spec.devices = HostDevices();
+  ASSERT_GT(spec.devices.size(), 10u);
+  const std::string output = Output(spec);
+  EXPECT_EQ(output.rfind("/dev/null\n/dev/zero\n", 0), 0u);
+  EXPECT_GE(std::stoul(output.substr(20)), spec.devices.size());
+}
+
+// A process of the test in a mount namespace of its own, where mounts may be made and shared.
+void InOwnMountNamespace(const std::function<void()>& body) {
+  const pid_t child = fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    if (unshare(CLONE_NEWNS) != 0 ||
+        syscall(SYS_mount, "", "/", "", MS_REC | MS_PRIVATE, nullptr) != 0) {
+      _exit(2);
+    }
+    body();
+    _exit(::testing::Test::HasFailure() ? 1 : 0);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+}
+
+TEST_F(InitTest, PropagatesMountsAsAsked) {
+  const std::string source = MakeFolder("source");
+  InOwnMountNamespace([&] {
+    ASSERT_EQ(syscall(SYS_mount, "t", source.c_str(), "tmpfs", 0, nullptr), 0);
+    ASSERT_EQ(syscall(SYS_mount, "", source.c_str(), "", MS_SHARED, nullptr), 0);
+    struct Case {
+      const char* propagation;
+      const char* inside;   // Is a mount made on the host seen?
+      const char* outside;  // Is a mount made in the container seen?
+    };
+    for (const Case& test :
+         {Case{"", "no", "no"}, Case{"rslave", "yes", "no"}, Case{"rshared", "yes", "yes"}}) {
+      RuntimeMount bind;
+      bind.source = source;
+      bind.target = "/data";
+      bind.propagation = test.propagation;
+      // Says that it is there, waits for a line, then looks and mounts.
+      RuntimeSpec spec = ShellSpec(
+          "echo ready; while ! test -e /data/go; do :; done; "
+          "grep -q ' /data/host ' /proc/mounts && echo yes || echo no; "
+          "mkdir -p /data/inner && mount -t tmpfs t /data/inner; echo done; "
+          "while test -e /data/go; do :; done");
+      spec.capabilities = AvailableCapabilities();
+      spec.seccomp = false;
+      spec.mounts.push_back(bind);
+      Running running = Start(spec);
+      ASSERT_EQ(running.error, "") << test.propagation;
+      char line[64];
+      ASSERT_EQ(read(running.output.get(), line, 6), 6);
+      std::filesystem::create_directory(source + "/host");
+      ASSERT_EQ(syscall(SYS_mount, "t", (source + "/host").c_str(), "tmpfs", 0, nullptr), 0);
+      std::ofstream(source + "/go") << "x";
+      std::string answer;
+      while (answer.find("done\n") == answer.npos) {
+        const ssize_t got = read(running.output.get(), line, sizeof line);
+        ASSERT_GT(got, 0);
+        answer.append(line, static_cast<size_t>(got));
+      }
+      EXPECT_EQ(answer, std::string(test.inside) + "\ndone\n") << test.propagation;
+      const std::string mounts = *ReadFile("/proc/self/mounts");
+      EXPECT_EQ(mounts.find("source/inner ") != mounts.npos ? "yes" : "no",
+                std::string(test.outside))
+          << test.propagation;
+      std::filesystem::remove(source + "/go");
+      Finish(std::move(running));
+      syscall(SYS_umount2, (source + "/inner").c_str(), 2);
+      ASSERT_EQ(syscall(SYS_umount2, (source + "/host").c_str(), 2), 0);
+    }
+  });
+}
+
+TEST_F(InitTest, IsNotLedAstrayByARace) {
+  // CVE-2021-30465, CVE-2024-45310: somebody swaps a folder on the way to a mount target for a link
+  // to the host, all the time.
+  const std::string canary = MakeFolder("canary");
+  const std::string volume = MakeFolder("volume");
+  const std::string source = MakeFolder("source");
+  std::filesystem::create_directories(volume + "/a");
+  std::filesystem::create_symlink("../../../../../../../../.." + canary, volume + "/b");
+  std::atomic<bool> stop = false;
+  std::thread racer([&] {
+    while (!stop)
+      syscall(SYS_renameat2, AT_FDCWD, (volume + "/a").c_str(), AT_FDCWD, (volume + "/b").c_str(),
+              2 /* RENAME_EXCHANGE */);
+  });
+  RuntimeSpec spec = MakeSpec({"true"});
+  RuntimeMount shared, target;
+  shared.source = volume;
+  shared.target = "/vol";
+  target.source = source;
+  target.target = "/vol/a/deep/target";
+  spec.mounts.push_back(shared);
+  spec.mounts.push_back(target);
+  spec.cwd = "/vol/a/work";
+  int started = 0;
+  for (int i = 0; i < 150; ++i) started += Run(spec).executed ? 1 : 0;
+  stop = true;
+  racer.join();
+  EXPECT_GT(started, 0);
+  EXPECT_TRUE(std::filesystem::is_empty(canary));
 }
 
 TEST_F(InitTest, SharesTheHostsProcesses) {
