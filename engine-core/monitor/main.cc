@@ -33,6 +33,8 @@ int Fail(int channel, const skiff::Error& error) {
 // launch message on descriptor 3 (engine-core/launch_protocol.h).
 int main(int argc, char** argv) {
   skiff::engine::child::UseArgumentArea(argc, argv);
+  // All times are UTC: libc need not look for the host's time zone.
+  ::setenv("TZ", "UTC0", /*overwrite=*/1);
   ::mallopt(M_MMAP_THRESHOLD, kLargeBlock);
   ::mallopt(M_TRIM_THRESHOLD, kLargeBlock);
   Fd channel(skiff::engine::kLaunchChannel);

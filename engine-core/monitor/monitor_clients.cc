@@ -120,6 +120,11 @@ void Monitor::StartExec(ClientId client, Request request) {
                                 "Container " + message_.spec.id +
                                     " is paused, unpause the container before exec"));
   }
+  if (state.status == ContainerStatus::kRestarting) {
+    return Refuse(client, Error(Code::kFailedPrecondition,
+                                "Container " + message_.spec.id +
+                                    " is restarting, wait until the container is running"));
+  }
   if (state.status != ContainerStatus::kRunning || !init_running_) {
     return Refuse(client, Error(Code::kFailedPrecondition,
                                 "container " + message_.spec.id + " is not running"));

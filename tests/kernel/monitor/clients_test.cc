@@ -288,6 +288,31 @@ TEST_F(ClientsTest, AContainerWithATerminal) {
   EXPECT_THAT(Log(monitor, LogStream::kStdout), ::testing::Contains("got hey\r\n"));
 }
 
+TEST_F(ClientsTest, ATerminalThatComesWithTheLaunch) {
+  RuntimeSpec spec = ShellSpec("echo first byte; tty; read x; stty size; echo got $x; exit 4");
+  spec.tty = true;
+  spec.open_stdin = true;
+  auto ends = MakeSocketPair(SOCK_STREAM);
+  ASSERT_TRUE(ends);
+  Launcher::Request request;
+  request.attach_input = ends->first.get();
+  request.attach_output = ends->first.get();
+  LaunchedMonitor& monitor = Launch(spec, request);
+  ends->first.Reset();
+  EXPECT_EQ(monitor.report.error, "");
+  auto session = SessionOfLaunch(std::move(monitor.process.channel), {}, std::move(ends->second));
+  ASSERT_TRUE(session->Resize({20, 40}));
+  const int terminal = session->terminal_fd();
+  // After this round trip the size has been set.
+  EXPECT_EQ(Exec(monitor, Command({"true"})).exit_code, 0);
+  ASSERT_TRUE(WriteAll(terminal, "hey\n", "terminal"));
+  // All of it, up to the end the monitor makes when the container has ended.
+  const std::string text = ReadUntil(terminal, [](const std::string&) { return false; });
+  EXPECT_THAT(text, ::testing::StartsWith("first byte\r\n/dev/"));
+  EXPECT_THAT(text, HasSubstr("20 40\r\ngot hey\r\n"));
+  EXPECT_EQ(session->Wait().value(), 4);
+}
+
 TEST_F(ClientsTest, HostileConnectionsDoNotDisturb) {
   LaunchedMonitor& monitor = LaunchIdle();
   std::vector<Fd> idle;
