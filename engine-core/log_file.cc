@@ -412,8 +412,9 @@ Status ReadLogFile(const std::string& path, const LogOptions& options,
       return FailErrno("cannot watch '" + folder + "'");
     }
   }
+  bool ended = !options.follow;
   for (;;) {
-    const bool last = !options.follow || finished();
+    const bool last = ended || finished();
     SKIFF_ASSIGN(const bool more, reader.ReadToEnd());
     if (last || !more) return {};
     pollfd watched[] = {
@@ -421,6 +422,8 @@ Status ReadLogFile(const std::string& path, const LogOptions& options,
     if (::poll(watched, 3, -1) < 0 && errno != EINTR) return FailErrno("cannot wait for a log");
     if ((watched[1].revents & (POLLIN | POLLHUP)) != 0) return {};
     if (watched[0].revents != 0) SKIFF_TRY(DrainInotify(changes.get()));
+    // Final, though another monitor may have begun the container's next life meanwhile.
+    if (watched[2].revents != 0) ended = true;
   }
 }
 

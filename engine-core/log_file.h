@@ -27,7 +27,7 @@ Result<LogLimits> ParseLogLimits(const LogConfig& config);
 
 // Calls `sink` for each entry until it returns false. A torn or foreign line is skipped. With
 // options.follow, waits (inotify) until `finished` returns true, which is asked whenever the log or
-// its folder has changed and whenever `finished_fd` (-1: none) is readable; what was written before
+// its folder has changed, or until `finished_fd` (-1: none) is readable; what was written before
 // is still delivered. A missing log is empty.
 Status ReadLogFile(const std::string& path, const LogOptions& options,
                    const std::function<bool()>& finished, int finished_fd,

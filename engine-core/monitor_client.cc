@@ -293,7 +293,8 @@ Status AwaitMonitorExit(const std::string& run_dir, int cancel_fd) {
       if (errno == EINTR) continue;
       return FailErrno("cannot wait for the end of a monitor");
     }
-    if (watched[0].revents != 0) continue;  // The next look finds the lock free.
+    // Its locks went before; another one that owns the directory by now is not waited for.
+    if (watched[0].revents != 0) return {};
     if (watched[1].revents != 0) return Fail(Code::kCancelled, "waiting was cancelled");
   }
 }
