@@ -243,6 +243,9 @@ Result<int> InitBuilder::OpenNamespace(const NamespaceSpec& space) {
 
 Status InitBuilder::AddNamespaces() {
   plan_.network_namespace = input_.network_namespace;
+  // Never the host's network for want of a descriptor.
+  if (spec_.network.mode == NamespaceMode::kNew && input_.network_namespace < 0)
+    return Fail(Code::kInvalidArgument, "the container's network namespace is missing");
   if (input_.network_namespace >= 0) {
     keep_.push_back(input_.network_namespace);
   } else {

@@ -25,7 +25,6 @@ void RunExec(ExecPlan& plan) {
   ResetProcess(process);
   SetOomScore(process);
   JoinCgroups(process);
-  SetLimits(process);
   const int host_null = OpenNull();
   if (host_null < 0) Die(host_null, "cannot open the host's /dev/null");
   const Word entered = Syscall(__NR_setns, plan.init_pidfd, static_cast<Word>(plan.namespaces));
@@ -41,6 +40,7 @@ void RunExec(ExecPlan& plan) {
   SetHome(process, identity);
   Close(root);
   const int working_directory = OpenWorkingDirectory(process);
+  SetLimits(process);
   const char* program = BecomeUser(process, identity, working_directory);
   Execute(process, program);
 }

@@ -101,7 +101,6 @@ void RunInit(InitPlan& plan) {
   SetNames(plan);
   SetSysctls(plan);
   NewKeyring();
-  SetLimits(process);
 
   MountedRoot mounted;
   mounted.host_null = OpenNull();
@@ -125,6 +124,8 @@ void RunInit(InitPlan& plan) {
   Close(made);
   EnterRoot(plan, mounted);
   const int working_directory = OpenWorkingDirectory(process);
+  // After the last descriptor: a low limit is the program's, not ours.
+  SetLimits(process);
 
   ReportStage(kStageReady);
   AwaitRelease();

@@ -208,6 +208,8 @@ TEST_F(InitTest, SetsLimitsAsFarAsAllowed) {
   spec.ulimits = {{7, 512, 600}};
   spec.oom_score_adj = 321;
   EXPECT_EQ(Output(spec), "512\n600\n321\n");
+  spec.ulimits = {{7, 4, 4}};
+  EXPECT_EQ(Output(spec), "4\n4\n321\n") << "less than the start itself needs";
   if ((AvailableCapabilities() >> 24 & 1) != 0) GTEST_SKIP() << "may raise every limit";
   spec.ulimits = {{7, 2000000000, 2000000000}};
   const Outcome outcome = Run(spec);
@@ -215,6 +217,38 @@ TEST_F(InitTest, SetsLimitsAsFarAsAllowed) {
   EXPECT_EQ(outcome.warnings,
             std::vector<std::string>{"cannot raise the hard limit; it stays as it is: ulimit "
                                      "'nofile': Operation not permitted"});
+}
+
+TEST_F(InitTest, NeverTakesTheHostsNetworkByMistake) {
+  RuntimeSpec spec = MakeSpec({"true"});
+  spec.network.mode = NamespaceMode::kNew;
+  EXPECT_EQ(Run(spec).error, "the container's network namespace is missing");
+}
+
+TEST_F(InitTest, EntersTheNetworkItIsGiven) {
+  // A namespace of its own, held by a process that waits for its end.
+  auto pipe = MakePipe();
+  ASSERT_TRUE(pipe.has_value());
+  const pid_t holder = fork();
+  ASSERT_GE(holder, 0);
+  if (holder == 0) {
+    pipe->write.Reset();
+    char byte;
+    _exit(unshare(CLONE_NEWNET) == 0 && write(1, "", 0) == 0 &&
+                  read(pipe->read.get(), &byte, 1) == 0
+              ? 0
+              : 1);
+  }
+  const std::string path = "/proc/" + std::to_string(holder) + "/ns/net";
+  const auto own = std::filesystem::read_symlink("/proc/self/ns/net");
+  while (std::filesystem::read_symlink(path) == own) sched_yield();
+  RuntimeSpec spec = ShellSpec("ls /sys/class/net; cat /proc/sys/net/ipv4/ip_default_ttl");
+  spec.network = {NamespaceMode::kJoin, path};
+  spec.sysctls = {"net.ipv4.ip_default_ttl=77"};
+  EXPECT_EQ(Output(spec), "lo\n77\n");
+  EXPECT_NE(*ReadFile("/proc/sys/net/ipv4/ip_default_ttl"), "77\n");
+  pipe->write.Reset();
+  EXPECT_EQ(waitpid(holder, nullptr, 0), holder);
 }
 
 TEST_F(InitTest, BindsFilesAndFolders) {
