@@ -4,13 +4,13 @@
 
 #include <csignal>
 
-#include "base/atomic_file.h"
 #include "base/diagnostic.h"
 #include "base/fd.h"
 #include "base/json_text.h"
 #include "base/text.h"
 #include "cli/arguments.h"
 #include "cli/terminal.h"
+#include "engine-core/project_lock.h"
 
 namespace skiff::cli {
 namespace {
@@ -154,11 +154,11 @@ Result<compose::Context> Context::ComposeContext(const SourceMap* sources) {
   context.parallel = globals.parallel;
   const engine::EmbeddedOptions options = EngineOptions();
   context.state_dir = options.run + "/projects";
-  context.lock_project = [folder = options.root + "/locks"](
-                             const std::string& project) -> Result<std::shared_ptr<void>> {
-    SKIFF_TRY(MakeDirectories(folder));
-    SKIFF_ASSIGN(FileLock lock, FileLock::Acquire(folder + "/project-" + project + ".lock",
-                                                  FileLock::Mode::kExclusive));
+  context.lock_project = [run = options.run,
+                          this](const std::string& project) -> Result<std::shared_ptr<void>> {
+    SKIFF_ASSIGN(FileLock lock, engine::LockProject(run, project, [&] {
+                   PrintError(fmt::format("waiting for another command on project {}\n", project));
+                 }));
     return std::shared_ptr<void>(std::make_shared<FileLock>(std::move(lock)));
   };
   if (globals.dry_run) {

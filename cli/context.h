@@ -42,6 +42,7 @@ struct Surroundings {
       open_engine;
   std::function<Result<engine::SystemReport>(const engine::EmbeddedOptions&, bool repair)>
       system_check;
+  std::function<Status(const engine::EmbeddedOptions&)> retire_root;
 };
 
 // What one command works with. Nothing is opened before it is asked for.

@@ -538,6 +538,8 @@ constexpr Command kVolumeCommands[] = {
 constexpr Command kSystemCommands[] = {
     {"check", "", "", 0, 0, false, "Verify that state on disk and in the kernel agree",
      "system check\nsystem check --repair", kCheck, RunSystemCheck},
+    {"retire", "", "", 0, 0, false, "Take away what Skiff keeps in the kernel while nothing runs",
+     "system retire", kHelpOnly, RunSystemRetire},
 };
 
 constexpr Group kDocker = {"docker", "Containers, images, networks and volumes, as docker does it.",

@@ -54,6 +54,7 @@ int Main(int argc, char** argv) {
   surroundings.now = WallClockNanoseconds;
   surroundings.open_engine = engine::OpenEmbeddedEngine;
   surroundings.system_check = engine::SystemCheck;
+  surroundings.retire_root = engine::RetireRoot;
   TraceSpan span("cli.command");
   return RunProgram(std::vector<std::string>(argv, argv + argc), std::move(surroundings));
 }

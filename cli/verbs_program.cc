@@ -81,6 +81,11 @@ Result<int> RunManual(Context& context, const Arguments& arguments) {
   return 0;
 }
 
+Result<int> RunSystemRetire(Context& context, const Arguments&) {
+  SKIFF_TRY(context.around().retire_root(context.EngineOptions()));
+  return 0;
+}
+
 Result<int> RunSystemCheck(Context& context, const Arguments& arguments) {
   SKIFF_TRY(CheckChoice(arguments, "format", {"text", "json"}));
   SKIFF_ASSIGN(const engine::SystemReport report,
