@@ -58,6 +58,8 @@ class Finisher {
         return HealthTest(node);
       case Form::kUlimit:
         return Ulimit(node, where);
+      case Form::kForgotten:
+        return std::nullopt;
       default:
         return Scalar(node, type, where);
     }
@@ -65,38 +67,43 @@ class Finisher {
 
   std::optional<Node> Struct(const Node& node, const Type& type, const Where& where) {
     Node out = Node::Mapping(node.span);
-    for (const Field& field : type.fields) {
-      if (field.name == "pull_refresh_after") continue;  // The reference reads and forgets it.
-      const Entry* entry = node.FindEntry(field.name);
-      std::optional<Node> value;
-      if (entry != nullptr) value = Value(entry->value, *field.type, where.Key(field.name));
-      if (value && (field.flags & kJsonCapital) != 0) {
-        std::string capital(field.name);
-        capital[0] = static_cast<char>(capital[0] - 'a' + 'A');
-        Node json = *value;
-        json.output = Node::Output::kJsonOnly;
-        out.entries.push_back({std::move(capital), entry->key_span, std::move(json)});
-        value->output = Node::Output::kYamlOnly;
-      }
-      if (value) {
-        out.entries.push_back({std::string(field.name), entry->key_span, std::move(*value)});
-      } else if ((field.flags & kJsonAlways) != 0) {
-        Node empty = Node::Mapping(node.span);
-        if (FindField(*field.type, "command") != nullptr) NullCommand(empty, "command");
-        if (field.name == "ipam" || field.name == "placement" || field.name == "resources" ||
-            field.name == "exec") {
-          empty.output = Node::Output::kJsonOnly;
-          out.entries.push_back({std::string(field.name), node.span, std::move(empty)});
-        }
-      } else if (field.type->form == Form::kCommand) {
-        NullCommand(out, field.name);
-      }
+    std::vector<const Entry*> given(type.fields.size(), nullptr);
+    for (const Entry& entry : node.entries) {
+      const Field* field = FindField(type, entry.key);
+      if (field != nullptr) given[static_cast<size_t>(field - type.fields.data())] = &entry;
     }
+    for (size_t i = 0; i < given.size(); ++i) AddField(node, type.fields[i], given[i], where, out);
     Extensions(node, type, out);
     return out;
   }
 
  private:
+  void AddField(const Node& node, const Field& field, const Entry* given, const Where& where,
+                Node& out) {
+    std::optional<Node> value;
+    if (given != nullptr) value = Value(given->value, *field.type, where.Key(field.name));
+    if (value) {
+      if ((field.flags & kJsonCapital) != 0) AddCapital(*given, *value, out);
+      out.entries.push_back({given->key, given->key_span, std::move(*value)});
+    } else if ((field.flags & kJsonAlways) != 0) {
+      Node empty = Node::Mapping(node.span);
+      if (FindField(*field.type, "command") != nullptr) NullCommand(empty, "command");
+      empty.output = Node::Output::kJsonOnly;
+      out.entries.push_back({std::string(field.name), node.span, std::move(empty)});
+    } else if (field.type->form == Form::kCommand) {
+      NullCommand(out, field.name);
+    }
+  }
+
+  static void AddCapital(const Entry& given, Node& value, Node& out) {
+    std::string key = given.key;
+    key[0] = static_cast<char>(key[0] - 'a' + 'A');
+    Node json = value;
+    json.output = Node::Output::kJsonOnly;
+    out.entries.push_back({std::move(key), given.key_span, std::move(json)});
+    value.output = Node::Output::kYamlOnly;
+  }
+
   static void NullCommand(Node& out, std::string_view name) {
     Node null = Node::Null(out.span);
     null.output = Node::Output::kJsonOnly;

@@ -7,6 +7,7 @@ namespace {
 
 constexpr Type kAnyType{.accepts = 0xff, .form = Form::kAny};
 constexpr Type kText{.accepts = kStr, .form = Form::kString};
+constexpr Type kForgottenText{.accepts = kStr, .form = Form::kForgotten};
 constexpr Type kTextOrNull{.accepts = kStr | kNull, .form = Form::kString};
 constexpr Type kFlag{.accepts = kBool | kStr, .form = Form::kBool};
 constexpr Type kCastFlag{.accepts = kBool | kStr, .form = Form::kBool, .cast = Cast::kBool};
@@ -613,7 +614,7 @@ constexpr Field kServiceFields[] = {
     {"ports", &kPorts},
     {"privileged", &kCastFlag},
     {"pull_policy", &kPullPolicy},
-    {"pull_refresh_after", &kText},
+    {"pull_refresh_after", &kForgottenText},
     {"read_only", &kCastFlag},
     {"restart", &kText},
     {"runtime", &kText, kNotHonoured},

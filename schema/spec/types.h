@@ -50,6 +50,7 @@ enum class Form : uint8_t {
   kHealthTest,    // List; a string is CMD-SHELL.
   kSsh,
   kUlimit,
+  kForgotten,  // Read, but not part of the model.
 };
 
 // What a string becomes right after interpolation (compose-go: interpolateTypeCastMapping).
