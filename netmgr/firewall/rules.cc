@@ -20,6 +20,9 @@ namespace {
 // 127.0.0.0/8 is translated: such a packet comes from a neighbour, and the kernel drops it as a
 // martian unless it is translated first.
 //
+// In postrouting no input interface (iif 0) means a packet of the host itself, perhaps from
+// 127.0.0.1, or one that a bridge has translated itself (br_netfilter).
+//
 // In `forward` an accept ends this chain only. Who comes to a bridge from elsewhere, neighbours
 // with a route to the subnet included, needs a published port. The same bridge twice is seen where
 // bridged packets pass the firewall (br_netfilter, as dockerd sets it) and on the way of a hairpin.
@@ -49,7 +52,7 @@ add rule inet {table} output jump published
 add chain inet {table} postrouting {{ type nat hook postrouting priority 100; policy accept; }}
 add rule inet {table} postrouting iifname @bridges oifname != @bridges masquerade
 add rule inet {table} postrouting iifname @bridges oifname @bridges ct status dnat masquerade
-add rule inet {table} postrouting oifname @bridges ip saddr 127.0.0.0/8 masquerade
+add rule inet {table} postrouting iif 0 oifname @bridges ct status dnat masquerade
 add chain inet {table} forward {{ type filter hook forward priority 0; policy accept; }}
 add rule inet {table} forward iifname != @bridges oifname != @bridges accept
 add rule inet {table} forward iifname . oifname @same accept

@@ -107,6 +107,13 @@ Status CreateVeth(NetlinkSocket* inside, NetlinkSocket* host, const Plan& plan, 
   }
 }
 
+// With br_netfilter (as dockerd sets it) the bridge itself translates a packet to a published port,
+// and sends it back to the port it came from only when told to: a container that connects to its
+// own published port.
+bool BridgedPacketsAreTranslated() {
+  return NetSysctlIs("bridge/bridge-nf-call-iptables", "1").value_or(false);
+}
+
 Status Enslave(NetlinkSocket* host, const Plan& plan) {
   const std::string& bridge = plan.spec->network.bridge;
   const uint32_t master = LinkIndex(*host, bridge);
@@ -117,10 +124,11 @@ Status Enslave(NetlinkSocket* host, const Plan& plan) {
   NetlinkBatch batch;
   AddNoLinkLocalAddress(&batch, end);
   AddLinkUp(&batch, end, master);
+  if (BridgedPacketsAreTranslated()) AddHairpin(&batch, end);
   SKIFF_ASSIGN(std::vector<int> verdicts, host->Send(std::move(batch)));
   // A host without IPv6 has no such address either.
   if (verdicts[0] == EAFNOSUPPORT || verdicts[0] == EOPNOTSUPP) verdicts[0] = 0;
-  if (verdicts[0] == 0) verdicts[0] = verdicts[1];
+  for (size_t i = 1; i < verdicts.size() && verdicts[0] == 0; ++i) verdicts[0] = verdicts[i];
   if (verdicts[0] == EXFULL) {
     return Fail(Error(
         Code::kExhausted,
@@ -283,11 +291,13 @@ Status Attach(NamespaceThread* thread, int network_namespace, const EndpointSpec
     const uint32_t index = LinkIndex(inside, spec.interface_name);
     SKIFF_TRY(ConfigureInside(&inside, plan, index));
     SKIFF_TRY(AwaitOperational(&inside, spec.interface_name));
-    // The host end may lag behind; it must be there before the announcement can pass the bridge.
-    SKIFF_ASSIGN(const bool through, IsOperational(host, plan.host_name));
-    if (!through) {
+    // The host end may lag behind, and the bridge itself has just got its first carrier: until its
+    // queue runs, the host's answers are lost.
+    for (const std::string& name : {plan.host_name, spec.network.bridge}) {
+      SKIFF_ASSIGN(const bool through, IsOperational(host, name));
+      if (through) continue;
       const Status operational =
-          thread->Enter(thread->home(), [&] { return AwaitOperational(host, plan.host_name); });
+          thread->Enter(thread->home(), [&] { return AwaitOperational(host, name); });
       SKIFF_TRY(operational);
     }
     return Announce(&inside, plan, index);

@@ -113,6 +113,14 @@ void AddNoLinkLocalAddress(NetlinkBatch* batch, uint32_t index) {
   batch->EndNest().EndNest();
 }
 
+void AddHairpin(NetlinkBatch* batch, uint32_t index) {
+  batch->Begin(RTM_SETLINK, 0);
+  ifinfomsg info = {};
+  info.ifi_family = AF_BRIDGE;
+  info.ifi_index = static_cast<int>(index);
+  batch->Body(info).Nest(IFLA_PROTINFO).Number<uint8_t>(IFLA_BRPORT_MODE, 1).EndNest();
+}
+
 void AddAddress(NetlinkBatch* batch, uint32_t index, const IpAddress& address, int prefix_length) {
   batch->Begin(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL);
   ifaddrmsg info = {};

@@ -36,6 +36,8 @@ Result<std::string> ParseMac(std::string_view text);
 void AddLinkUp(NetlinkBatch* batch, uint32_t index, uint32_t master = 0);
 // The link gets no fe80:: address when it goes up.
 void AddNoLinkLocalAddress(NetlinkBatch* batch, uint32_t index);
+// The bridge may send a packet back to this port.
+void AddHairpin(NetlinkBatch* batch, uint32_t index);
 void AddAddress(NetlinkBatch* batch, uint32_t index, const IpAddress& address, int prefix_length);
 void AddDefaultRoute(NetlinkBatch* batch, uint32_t index, const IpAddress& gateway);
 void AddDeleteLink(NetlinkBatch* batch, uint32_t index);
