@@ -11,6 +11,7 @@
 #include "base/atomic_file.h"
 #include "base/failpoint.h"
 #include "base/fd.h"
+#include "base/units.h"
 #include "engine-core/log_file.h"
 #include "engine-core/monitor/log_writer.h"
 
@@ -270,6 +271,14 @@ TEST(ParseLogLine, ReadsWhatDockerWrites) {
   EXPECT_EQ(entry.text, "a<\U0001f600\n");
   EXPECT_EQ(entry.stream, kErr);
   EXPECT_EQ(entry.time, 1'735'689'600'500'000'000);
+  // The writer's own form takes another way; both must agree.
+  for (const char* time : {"2025-01-01T00:00:00.123456789Z", "1999-12-31T23:59:59.999999999Z",
+                           "2024-02-29T12:34:56.000000001Z"}) {
+    const std::string line =
+        "{\"log\":\"\",\"stream\":\"stdout\",\"time\":\"" + std::string(time) + "\"}";
+    ASSERT_TRUE(ParseLogLine(line, &entry, &text));
+    EXPECT_EQ(entry.time, ParseTimestamp(time).value()) << time;
+  }
   for (const char* line : {"", "{", "{}", "null", "{\"log\":\"x\"}", "{\"log\":\"x", "\n",
                            "{\"log\":\"x\",\"time\":\"yesterday\"}",
                            "{\"log\":\"\\u12\",\"time\":\"2025-01-01T00:00:00Z\"}",
