@@ -2,6 +2,7 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -64,6 +65,9 @@ struct ExecSpec {
   std::string user;
   bool tty = false;
   bool privileged = false;
+  // Of the terminal when the program starts; 0: unknown.
+  uint16_t rows = 0;
+  uint16_t columns = 0;
 };
 
 // A further process in the container of `init_pidfd`, child of the caller, with the container's

@@ -420,6 +420,8 @@ Result<inside::ExecPlan> BuildExecPlan(const ExecInput& input, PlanMemory& memor
   SKIFF_TRY(FillProcess(input.spec, input.stdio, input.status, memory, plan.process, keep));
   FillProgram(input.exec.args, input.exec.environment, memory, plan.process);
   plan.process.tty = input.exec.tty;
+  plan.process.rows = input.exec.rows;
+  plan.process.columns = input.exec.columns;
   plan.process.user = input.exec.user.c_str();
   plan.process.cwd = input.exec.cwd.empty() ? "/" : input.exec.cwd.c_str();
   plan.process.capabilities = input.exec.privileged ? ~uint64_t{0} : input.spec.capabilities;

@@ -115,7 +115,7 @@ void MakeDevices(const InitPlan& plan, const MountedRoot& mounted) {
   }
 }
 
-int OpenTerminal(int ptmx) {
+int OpenTerminal(int ptmx, const ProcessPlan& plan) {
   constexpr unsigned long kUnlock = 0x40045431;  // TIOCSPTLCK
   constexpr unsigned long kPeer = 0x5441;        // TIOCGPTPEER
   if (FileSystemMagic(ptmx) != DEVPTS_SUPER_MAGIC || !IsCharacterDevice(ptmx, 5, 2))
@@ -125,6 +125,9 @@ int OpenTerminal(int ptmx) {
   if (result >= 0)
     result = Syscall(__NR_ioctl, ptmx, kPeer, kOpenReadWrite | kOpenNoctty | kOpenCloexec);
   if (result < 0) Die(result, "cannot open a terminal in the container");
+  const unsigned short size[4] = {plan.rows, plan.columns, 0, 0};
+  if (plan.rows != 0 || plan.columns != 0)
+    Syscall(__NR_ioctl, ptmx, 0x5414 /* TIOCSWINSZ */, W(size));
   ReportTerminal(ptmx);
   return static_cast<int>(result);
 }

@@ -8,12 +8,12 @@
 namespace skiff::engine::child::inside {
 namespace {
 
-int OpenContainerTerminal(int root) {
+int OpenContainerTerminal(int root, const ProcessPlan& plan) {
   // No link may lead elsewhere: the container can change its /dev, not the devpts below it.
   const int ptmx =
       OpenInRoot(root, "/dev/pts/ptmx", kOpenReadWrite | kOpenNoctty, kResolveNoSymlinks);
   if (ptmx < 0) Die(ptmx, "cannot open", "/dev/pts/ptmx");
-  const int terminal = OpenTerminal(ptmx);
+  const int terminal = OpenTerminal(ptmx, plan);
   Close(ptmx);
   return terminal;
 }
@@ -33,7 +33,7 @@ void RunExec(ExecPlan& plan) {
 
   const int root = Open("/", kOpenPath | kOpenDirectory);
   if (root < 0) Die(root, "cannot open", "/");
-  const int terminal = process.tty ? OpenContainerTerminal(root) : -1;
+  const int terminal = process.tty ? OpenContainerTerminal(root, process) : -1;
   TakeStdio(process, terminal, ContainersNull(root, "dev/null", host_null));
   static Identity identity;
   ResolveUser(root, process.user, process.groups, &identity);

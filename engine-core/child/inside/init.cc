@@ -69,12 +69,12 @@ void NewKeyring() {
 }
 
 // The console: a terminal of the container's own devpts, also at /dev/console.
-int MakeConsole(const MountedRoot& mounted) {
+int MakeConsole(const ProcessPlan& process, const MountedRoot& mounted) {
   if (mounted.devpts < 0)
     DieWith("cannot give the container a terminal: it has no /dev/pts", ENODEV, 128);
   const int ptmx = OpenAt(mounted.devpts, "ptmx", kOpenReadWrite | kOpenNoctty | kOpenNofollow);
   if (ptmx < 0) Die(ptmx, "cannot open", "/dev/pts/ptmx");
-  const int terminal = OpenTerminal(ptmx);
+  const int terminal = OpenTerminal(ptmx, process);
   Close(ptmx);
   if (mounted.dev >= 0) {
     const int made =
@@ -111,7 +111,7 @@ void RunInit(InitPlan& plan) {
   mounted.root = MountRoot(plan);
   MountAll(plan, mounted);
   MakeDevices(plan, mounted);
-  const int terminal = process.tty ? MakeConsole(mounted) : -1;
+  const int terminal = process.tty ? MakeConsole(process, mounted) : -1;
   TakeStdio(process, terminal, ContainersNull(mounted.dev, "null", mounted.host_null));
   HidePaths(plan, mounted);
 
@@ -127,10 +127,10 @@ void RunInit(InitPlan& plan) {
   // After the last descriptor: a low limit is the program's, not ours.
   SetLimits(process);
 
+  const char* program = BecomeUser(process, identity, working_directory);
+
   ReportStage(kStageReady);
   AwaitRelease();
-
-  const char* program = BecomeUser(process, identity, working_directory);
   if (plan.use_init) RunTinyInit(plan, program);
   Execute(process, program);
 }

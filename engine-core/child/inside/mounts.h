@@ -41,6 +41,6 @@ int OpenNull();
 
 // A new terminal of the devpts whose ptmx is `ptmx`: sends the master to the parent, returns the
 // other side. Never reached through a path that the image controls.
-int OpenTerminal(int ptmx);
+int OpenTerminal(int ptmx, const ProcessPlan& plan);
 
 }  // namespace skiff::engine::child::inside

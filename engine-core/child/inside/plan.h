@@ -77,6 +77,8 @@ struct ProcessPlan {
   int output = -1;
   int error = -1;
   bool tty = false;
+  uint16_t rows = 0;  // Of the terminal; 0: unknown.
+  uint16_t columns = 0;
   bool die_with_parent = false;         // Where no PID namespace of its own sees to it.
   const char* oom_score_adj = nullptr;  // Decimal text.
   List<LimitPlan> limits;

@@ -145,11 +145,13 @@ TEST_F(ExecTest, GivesInitATerminal) {
 
 TEST_F(ExecTest, GivesAnExecATerminal) {
   StartContainer(MakeSpec({"sleep", "1000"}));
-  ExecSpec exec = Script("tty; echo > /dev/tty && echo ctty");
+  ExecSpec exec = Script("tty; stty size; echo > /dev/tty && echo ctty");
   exec.tty = true;
+  exec.rows = 33;
+  exec.columns = 77;
   const Outcome outcome = Exec(exec);
   EXPECT_EQ(outcome.error, "");
-  EXPECT_EQ(outcome.output, "/dev/pts/0\r\n\r\nctty\r\n");
+  EXPECT_EQ(outcome.output, "/dev/pts/0\r\n33 77\r\n\r\nctty\r\n");
 }
 
 TEST_F(ExecTest, RefusesAForgedTerminal) {
