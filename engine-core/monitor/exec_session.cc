@@ -97,6 +97,9 @@ Result<ExecSession::Ends> ExecSession::Connect(Request* request) {
 
 Status ExecSession::Start(const RuntimeSpec& spec, int init_pidfd, Request request) {
   size_ = request.size;
+  // Before its program can look.
+  request.spec.rows = size_.rows;
+  request.spec.columns = size_.columns;
   SKIFF_ASSIGN(const Ends ends, Connect(&request));
   const child::Stdio stdio = {ends.input.get(), ends.output.get(), ends.error.get()};
   SKIFF_ASSIGN(process_, child::StartExec(spec, init_pidfd, request.spec, stdio));
