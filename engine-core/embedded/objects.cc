@@ -16,7 +16,11 @@ constexpr const char* kLocalDriver = "local";
 // ---- Volumes -----------------------------------------------------------------------------------
 
 Result<Volume> EmbeddedEngine::EnsureVolume(const VolumeConfig& config, bool anonymous) {
-  if (auto existing = store_.FindVolume(config.name)) return **existing;
+  if (const auto existing = store_.FindVolume(config.name)) {
+    Volume found = **existing;
+    found.mountpoint = volumes_.DataPath(found.config.name);  // Rows do not hold paths.
+    return found;
+  }
   if (!config.driver.empty() && config.driver != kLocalDriver) {
     return Fail(Code::kNotFound, "error looking up volume plugin " + config.driver + ": plugin \"" +
                                      config.driver + "\" not found");
