@@ -27,7 +27,11 @@ Result<Volume> EmbeddedEngine::EnsureVolume(const VolumeConfig& config, bool ano
   }
   SKIFF_TRY(volumes::ParseLocalOptions(config.options));
   SKIFF_ASSIGN(const StateGuard guard, LockState());
-  if (auto existing = store_.FindVolume(config.name)) return **existing;
+  if (const auto existing = store_.FindVolume(config.name)) {
+    Volume found = **existing;
+    found.mountpoint = volumes_.DataPath(found.config.name);  // Rows hold no paths.
+    return found;
+  }
   SKIFF_TRY(Failpoint("engine.volume.create"));
   SKIFF_TRY(volumes_.Create(config.name));
   Volume volume;
