@@ -131,8 +131,8 @@ void LogFollower::Follow(Tracked& tracked, bool first) {
     options.since = options_.since;
     options.tail = options_.tail;
   } else {
-    // From the beginning of this run, whatever was printed of earlier ones.
-    options.since = std::max(options_.since, tracked.observed.container.state.started_at);
+    // After what has been printed of earlier runs; a run's first line may be older than its start.
+    options.since = std::max(options_.since, tracked.resume_from);
   }
   tracked.following = true;
   followers_.emplace_back(
@@ -145,8 +145,10 @@ void LogFollower::RunFollow(std::string id, engine::LogOptions options) {
     const std::lock_guard lock(mutex_);
     name = NameOf(containers_.at(id).observed);
   }
+  int64_t last_time = 0;
   Status read = engine_.ReadLogs(id, options, [&](const engine::LogEntry& entry) {
     printer_.Write(name, entry);
+    last_time = std::max(last_time, entry.time);
     return true;
   });
   printer_.Finish(name);
@@ -155,6 +157,7 @@ void LogFollower::RunFollow(std::string id, engine::LogOptions options) {
   Tracked& tracked = containers_.at(id);
   tracked.following = false;
   if (stopping_) return;
+  tracked.resume_from = std::max(tracked.resume_from, last_time + 1);
   const bool gone = !container && container.error().code == Code::kNotFound;
   if (!read && !gone && read.error().code != Code::kNotFound) {
     NoteFailure(std::move(read.error()));
@@ -174,6 +177,7 @@ void LogFollower::RunFollow(std::string id, engine::LogOptions options) {
 void LogFollower::NoteEnd(Tracked& tracked, const engine::ContainerState& state) {
   tracked.running = false;
   tracked.seen_start = std::max<int64_t>(state.started_at, tracked.seen_start);
+  tracked.resume_from = std::max<int64_t>(state.finished_at, tracked.resume_from);
   const std::string name = NameOf(tracked.observed);
   if (tracked.interest == Interest::kShow) {
     printer_.Status(name, fmt::format("exited with code {}", state.exit_code));

@@ -24,7 +24,7 @@ class LogFollower {
     std::function<Interest(const ObservedContainer&)> interest;
     int64_t since = 0;
     int64_t until = 0;
-    int64_t tail = -1;  // Of the first look; later starts are shown from their beginning.
+    int64_t tail = -1;  // Of the first look; later runs are shown from their beginning.
     // Also shows output of containers that have ended before (`logs`, not `up`).
     bool include_stopped = false;
   };
@@ -54,7 +54,8 @@ class LogFollower {
     bool following = false;
     bool running = false;
     int restart_count = 0;
-    int64_t seen_start = 0;  // started_at of the last run whose end was told.
+    int64_t seen_start = 0;   // started_at of the last run whose end was told.
+    int64_t resume_from = 0;  // Output before it has been printed.
   };
 
   void RunEvents();

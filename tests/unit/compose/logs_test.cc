@@ -1,3 +1,7 @@
+#include <unistd.h>
+
+#include <thread>
+
 #include "compose/log_printer.h"
 #include "tests/unit/compose/fixture.h"
 
@@ -127,6 +131,38 @@ TEST_F(LogsTest, AttachFalseIsLeftOutUnlessNamed) {
   ASSERT_TRUE(Logs(context_, {"p", &project_}, {}));
   ASSERT_TRUE(Logs(context_, {"p", &project_}, {.services = {"web"}}));
   EXPECT_EQ(Out(), "web-1  | x\n");
+}
+
+TEST_F(LogsTest, ARestartedContainerIsFollowedWithoutRepeating) {
+  AddService("keep");
+  AddService("web");
+  ASSERT_TRUE(UpNow());
+  engine_.AppendLog("p-web-1", {.time = 1, .text = "first\n"});
+  auto pipe = MakePipe();
+  ASSERT_TRUE(pipe);
+  context_.output.out = pipe->write.get();
+  std::thread follower([&] {
+    ASSERT_TRUE(Logs(context_, {"p", nullptr}, {.services = {"web", "keep"}, .follow = true}));
+  });
+  const auto expect = [&](const std::string& text) {
+    std::string got(text.size(), ' ');
+    for (size_t at = 0; at < got.size();) {
+      const ssize_t size = read(pipe->read.get(), got.data() + at, got.size() - at);
+      ASSERT_GT(size, 0);
+      at += static_cast<size_t>(size);
+    }
+    EXPECT_EQ(got, text);
+  };
+  expect("web-1   | first\n");
+  engine_.Exit("p-web-1", 2);
+  expect("web-1 exited with code 2\n");
+  ASSERT_TRUE(engine_.StartContainer("p-web-1"));
+  engine_.AppendLog("p-web-1", {.time = 4'000'000'000'000'000'000, .text = "second\n"});
+  expect("web-1   | second\n");
+  engine_.Exit("p-web-1", 0);
+  expect("web-1 exited with code 0\n");
+  engine_.Exit("p-keep-1", 0);
+  follower.join();
 }
 
 TEST_F(LogsTest, FollowingEndsWhenNothingRuns) {
