@@ -41,7 +41,8 @@ class HostNetwork {
 
   // The bridge of a network, up, with its gateway addresses, and forwarding on. Does nothing where
   // it stands already; completes one that a killed command left half made. kAlreadyExists: a link
-  // of that name is no bridge, or an address belongs to another link.
+  // of that name is no bridge. The network is in the firewall before (Firewall::AddNetwork): the
+  // bridge routes 127.0.0.0/8, and only the firewall keeps its containers away from the host's.
   Status CreateBridge(const BridgeSpec& spec);
   // False when the kernel does not let 127.0.0.1 be routed to bridges (/proc/sys is read-only):
   // then ports published there go through the relay (FirewallOptions::route_loopback = false).

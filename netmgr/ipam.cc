@@ -19,11 +19,22 @@ bool OverlapsAny(const IpPrefix& candidate, std::span<const IpPrefix> taken) {
                      [&](const IpPrefix& other) { return candidate.Overlaps(other); });
 }
 
-// The address after the subnet, or nothing past the end of the family.
-std::optional<IpPrefix> NextPrefix(const IpPrefix& prefix) {
-  const auto next = prefix.Last().Plus(1);
-  if (!next) return std::nullopt;
-  return IpPrefix{*next, prefix.length};
+// The first piece of the pool that none of `taken` (sorted) overlaps: one walk over both.
+std::optional<IpPrefix> FirstFree(const AddressPool& pool, std::span<const IpPrefix> taken) {
+  IpPrefix candidate{pool.pool.address, pool.length};
+  for (const IpPrefix& other : taken) {
+    if (!candidate.Overlaps(other)) {
+      if (other.address.v6 == candidate.address.v6 && other.address > candidate.Last()) break;
+      continue;
+    }
+    // Past a larger neighbour in one step, so that a taken /8 costs nothing.
+    const IpPrefix& larger = other.length < candidate.length ? other : candidate;
+    const auto next = larger.Last().Plus(1);
+    if (!next) return std::nullopt;
+    candidate.address = *next;
+  }
+  if (!pool.pool.Contains(candidate)) return std::nullopt;
+  return candidate;
 }
 
 std::string FamilyName(bool v6) {
@@ -60,19 +71,10 @@ std::vector<AddressPool> DefaultPools() {
 }
 
 Result<IpPrefix> ChooseSubnet(std::span<const AddressPool> pools, std::span<const IpPrefix> taken) {
+  std::vector<IpPrefix> sorted(taken.begin(), taken.end());
+  std::sort(sorted.begin(), sorted.end());
   for (const AddressPool& pool : pools) {
-    std::optional<IpPrefix> candidate = IpPrefix{pool.pool.address, pool.length};
-    while (candidate && pool.pool.Contains(*candidate)) {
-      const auto hit = std::find_if(taken.begin(), taken.end(), [&](const IpPrefix& other) {
-        return candidate->Overlaps(other);
-      });
-      if (hit == taken.end()) return *candidate;
-      // Past a larger neighbour in one step, so that a taken /8 costs nothing.
-      const IpPrefix& larger = hit->length < candidate->length ? *hit : *candidate;
-      const auto next = NextPrefix(larger);
-      if (!next) break;
-      candidate = IpPrefix{next->address, pool.length};
-    }
+    if (const auto free = FirstFree(pool, sorted)) return *free;
   }
   return Fail(Error(Code::kExhausted, "all predefined address pools have been fully subnetted")
                   .With("networks and routes of this host cover every pool: remove networks that "
