@@ -10,7 +10,6 @@
 #include "base/text.h"
 #include "cli/arguments.h"
 #include "cli/terminal.h"
-#include "engine-core/project_lock.h"
 
 namespace skiff::cli {
 namespace {
@@ -156,9 +155,9 @@ Result<compose::Context> Context::ComposeContext(const SourceMap* sources) {
   context.state_dir = options.run + "/projects";
   context.lock_project = [run = options.run,
                           this](const std::string& project) -> Result<std::shared_ptr<void>> {
-    SKIFF_ASSIGN(FileLock lock, engine::LockProject(run, project, [&] {
-                   PrintError(fmt::format("waiting for another command on project {}\n", project));
-                 }));
+    SKIFF_ASSIGN(FileLock lock, surroundings_.lock_project(run, project, [&] {
+      PrintError(fmt::format("waiting for another command on project {}\n", project));
+    }));
     return std::shared_ptr<void>(std::make_shared<FileLock>(std::move(lock)));
   };
   if (globals.dry_run) {

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/atomic_file.h"
 #include "base/error.h"
 #include "cli/command.h"
 #include "cli/signals.h"
@@ -42,6 +43,10 @@ struct Surroundings {
       open_engine;
   std::function<Result<engine::SystemReport>(const engine::EmbeddedOptions&, bool repair)>
       system_check;
+  // run, project, told when somebody else holds the lock.
+  std::function<Result<FileLock>(const std::string&, const std::string&,
+                                 const std::function<void()>& waiting)>
+      lock_project;
   std::function<Status(const engine::EmbeddedOptions&)> retire_root;
 };
 

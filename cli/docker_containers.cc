@@ -188,15 +188,19 @@ Result<int> RunDockerKill(Context& context, const Arguments& arguments) {
 Result<int> RunDockerRm(Context& context, const Arguments& arguments) {
   const engine::RemoveOptions options{.force = arguments.Bool("force"),
                                       .anonymous_volumes = arguments.Bool("volumes")};
-  return ForEach(context, arguments, [&](engine::Engine& engine, const std::string& ref) -> Status {
-    Status removed = engine.RemoveContainer(ref, options);
-    if (!removed && options.force && removed.error().code == Code::kNotFound) {
-      // docker rm -f: what is not there is told, but is no failure.
-      context.Report(removed.error(), nullptr);
-      return {};
-    }
-    return removed;
-  });
+  SKIFF_ASSIGN(engine::Engine * engine, context.Engine());
+  int status = 0;
+  for (const std::string& ref : arguments.operands()) {
+    Status removed = engine->RemoveContainer(ref, options);
+    // docker rm -f: what is not there is told, but is no failure.
+    const bool missing = !removed && removed.error().code == Code::kNotFound;
+    if (removed) removed = context.Print(ref + '\n');
+    if (removed) continue;
+    context.Report(removed.error(), nullptr);
+    if (!options.force || !missing) status = kExitFailure;
+  }
+  SKIFF_TRY(engine->Commit());
+  return status;
 }
 
 Result<int> RunDockerPause(Context& context, const Arguments& arguments) {

@@ -11,6 +11,7 @@
 #include "cli/dispatch.h"
 #include "cli/exit_status.h"
 #include "engine-core/embedded.h"
+#include "engine-core/project_lock.h"
 
 extern char** environ;
 
@@ -54,6 +55,7 @@ int Main(int argc, char** argv) {
   surroundings.now = WallClockNanoseconds;
   surroundings.open_engine = engine::OpenEmbeddedEngine;
   surroundings.system_check = engine::SystemCheck;
+  surroundings.lock_project = engine::LockProject;
   surroundings.retire_root = engine::RetireRoot;
   TraceSpan span("cli.command");
   return RunProgram(std::vector<std::string>(argv, argv + argc), std::move(surroundings));

@@ -13,7 +13,7 @@ namespace {
 using Words = std::vector<std::string>;
 using Setup = std::function<void(engine::FakeEngine&)>;
 
-CommandLine Run(Words words, const Setup& setup = {}) {
+CommandLine Command(Words words, const Setup& setup = {}) {
   Surroundings surroundings;
   surroundings.open_engine =
       [setup](const engine::EmbeddedOptions&) -> Result<std::unique_ptr<engine::Engine>> {
@@ -44,35 +44,35 @@ void AddWeb(engine::FakeEngine& engine) {
 }
 
 TEST(CommandLine, TellsUnknownCommandsAndTheNearestOne) {
-  const CommandLine line = Run({"skiff", "pus"});
+  const CommandLine line = Command({"skiff", "pus"});
   EXPECT_EQ(line.status, 1);
   EXPECT_EQ(line.out, "");
   EXPECT_EQ(line.err,
             "error: unknown command: skiff pus\n  note: did you mean 'skiff ps'?\n\n"
             "Usage:  skiff [OPTIONS] COMMAND\n\nRun 'skiff --help' for more information\n");
-  EXPECT_EQ(Run({"skiff", "image", "sl"}).status, 1);
-  EXPECT_EQ(Run({"docker", "bogus"}).status, 1);
+  EXPECT_EQ(Command({"skiff", "image", "sl"}).status, 1);
+  EXPECT_EQ(Command({"docker", "bogus"}).status, 1);
 }
 
 TEST(CommandLine, TellsUnknownFlags) {
-  const CommandLine line = Run({"skiff", "up", "--detatch"});
+  const CommandLine line = Command({"skiff", "up", "--detatch"});
   EXPECT_EQ(line.status, 1);
   EXPECT_EQ(
       line.err,
       "error: unknown flag: --detatch\n  note: did you mean --detach?\n\n"
       "Usage:  skiff up [OPTIONS] [SERVICE...]\n\nRun 'skiff up --help' for more information\n");
-  EXPECT_EQ(Run({"docker", "run", "--bogus", "x"}).status, 125);
-  EXPECT_EQ(Run({"skiff", "--bogus", "up"}).status, 1);
+  EXPECT_EQ(Command({"docker", "run", "--bogus", "x"}).status, 125);
+  EXPECT_EQ(Command({"skiff", "--bogus", "up"}).status, 1);
 }
 
 TEST(CommandLine, PointsAtGlobalFlagsBehindTheVerb) {
-  const CommandLine line = Run({"skiff", "up", "-f", "x.yaml"});
+  const CommandLine line = Command({"skiff", "up", "-f", "x.yaml"});
   EXPECT_EQ(line.status, 1);
   EXPECT_NE(line.err.find("--file is a global flag: write it before 'up'"), std::string::npos);
 }
 
 TEST(CommandLine, WritesErrorsAsJson) {
-  const CommandLine line = Run({"skiff", "--progress", "json", "up", "--bogus"});
+  const CommandLine line = Command({"skiff", "--progress", "json", "up", "--bogus"});
   EXPECT_EQ(
       line.err,
       "{\"error\":true,\"code\":\"invalid-argument\",\"message\":\"unknown flag: --bogus\"}\n");
@@ -86,7 +86,7 @@ TEST(CommandLine, SpeaksEveryGrammar) {
                              {"skiff", "docker", "compose", "ls", "--help"},
                              {"skiff", "help", "ls"},
                              {"skiff", "ls", "-h"}}) {
-    const CommandLine line = Run(words);
+    const CommandLine line = Command(words);
     EXPECT_EQ(line.status, 0) << testing::PrintToString(words) << line.err;
     EXPECT_NE(line.out.find("List running compose projects"), std::string::npos);
   }
@@ -95,29 +95,31 @@ TEST(CommandLine, SpeaksEveryGrammar) {
                              {"docker", "container", "ls"},
                              {"skiff", "container", "ls"},
                              {"skiff", "container", "ps"}}) {
-    EXPECT_EQ(Run(words).out,
+    EXPECT_EQ(Command(words).out,
               "CONTAINER ID   IMAGE     COMMAND   CREATED   STATUS    PORTS     NAMES\n");
   }
 }
 
 TEST(CommandLine, KnowsItsVersion) {
-  EXPECT_EQ(Run({"skiff", "version"}).out.substr(0, 15), "Skiff version v");
-  EXPECT_EQ(Run({"skiff", "--version"}).out, Run({"skiff", "version"}).out);
-  EXPECT_EQ(Run({"docker-compose", "version"}).out, "Docker Compose version v5.0.0\n");
-  EXPECT_EQ(Run({"docker", "compose", "version", "--short"}).out, "5.0.0\n");
-  EXPECT_EQ(Run({"skiff", "compose", "version", "--format", "json"}).status, 0);
+  EXPECT_EQ(Command({"skiff", "version"}).out.substr(0, 15), "Skiff version v");
+  EXPECT_EQ(Command({"skiff", "--version"}).out, Command({"skiff", "version"}).out);
+  EXPECT_EQ(Command({"docker-compose", "version"}).out, "Docker Compose version v5.0.0\n");
+  EXPECT_EQ(Command({"docker", "compose", "version", "--short"}).out, "5.0.0\n");
+  EXPECT_EQ(Command({"skiff", "compose", "version", "--format", "json"}).status, 0);
 }
 
 TEST(DockerPs, ListsContainers) {
-  const CommandLine line = Run({"docker", "ps", "--format",
-                                "{{.Names}}|{{.Image}}|{{.Command}}|"
-                                "{{.State}}|{{.Label \"tier\"}}"},
-                               AddWeb);
+  const CommandLine line = Command({"docker", "ps", "--format",
+                                    "{{.Names}}|{{.Image}}|{{.Command}}|"
+                                    "{{.State}}|{{.Label \"tier\"}}"},
+                                   AddWeb);
   EXPECT_EQ(line.out, "web|busybox:latest|\"sleep 1000\"|running|front\n") << line.err;
-  EXPECT_EQ(Run({"docker", "ps", "-q", "-f", "label=tier=back"}, AddWeb).out, "");
-  EXPECT_EQ(Run({"docker", "ps", "-f", "name=^we", "--format", "{{.Names}}"}, AddWeb).out, "web\n");
-  EXPECT_EQ(Run({"docker", "ps", "-f", "typo=x"}, AddWeb).err, "error: invalid filter 'typo'\n");
-  const CommandLine json = Run({"docker", "ps", "--format", "json"}, AddWeb);
+  EXPECT_EQ(Command({"docker", "ps", "-q", "-f", "label=tier=back"}, AddWeb).out, "");
+  EXPECT_EQ(Command({"docker", "ps", "-f", "name=^we", "--format", "{{.Names}}"}, AddWeb).out,
+            "web\n");
+  EXPECT_EQ(Command({"docker", "ps", "-f", "typo=x"}, AddWeb).err,
+            "error: invalid filter 'typo'\n");
+  const CommandLine json = Command({"docker", "ps", "--format", "json"}, AddWeb);
   const auto row = nlohmann::json::parse(json.out);
   EXPECT_EQ(row["Names"], "web");
   EXPECT_EQ(row["Labels"], "tier=front");
@@ -125,7 +127,7 @@ TEST(DockerPs, ListsContainers) {
 }
 
 TEST(DockerInspect, GivesDockersShape) {
-  const CommandLine line = Run({"docker", "inspect", "web"}, AddWeb);
+  const CommandLine line = Command({"docker", "inspect", "web"}, AddWeb);
   EXPECT_EQ(line.status, 0);
   const auto value = nlohmann::json::parse(line.out);
   ASSERT_EQ(value.size(), 1u);
@@ -134,8 +136,9 @@ TEST(DockerInspect, GivesDockersShape) {
   EXPECT_EQ(value[0]["Config"]["Labels"]["tier"], "front");
   EXPECT_EQ(value[0]["HostConfig"]["ShmSize"], 64 << 20);
   EXPECT_TRUE(value[0]["Config"]["Volumes"].is_null());
-  EXPECT_EQ(Run({"docker", "inspect", "-f", "{{.State.Running}}", "web"}, AddWeb).out, "true\n");
-  const CommandLine missing = Run({"docker", "inspect", "nope"}, AddWeb);
+  EXPECT_EQ(Command({"docker", "inspect", "-f", "{{.State.Running}}", "web"}, AddWeb).out,
+            "true\n");
+  const CommandLine missing = Command({"docker", "inspect", "nope"}, AddWeb);
   EXPECT_EQ(missing.status, 1);
   EXPECT_EQ(missing.out, "[]\n");
   EXPECT_EQ(missing.err, "error: no such object: nope\n");
@@ -149,8 +152,9 @@ TEST(DockerRun, PassesTheExitCodeOn) {
       engine.SetBehaviour("job", behaviour);
     };
   };
-  EXPECT_EQ(Run({"docker", "run", "--name", "job", "busybox", "false"}, exits(3)).status, 3);
-  EXPECT_EQ(Run({"docker", "run", "--rm", "--name", "job", "busybox", "x"}, exits(0)).status, 0);
+  EXPECT_EQ(Command({"docker", "run", "--name", "job", "busybox", "false"}, exits(3)).status, 3);
+  EXPECT_EQ(Command({"docker", "run", "--rm", "--name", "job", "busybox", "x"}, exits(0)).status,
+            0);
 }
 
 TEST(DockerRun, TellsDockersStatusesWhenItFails) {
@@ -160,24 +164,24 @@ TEST(DockerRun, TellsDockersStatusesWhenItFails) {
         Error(Code::kNotFound, "exec: \"nope\": executable file not found in $PATH");
     engine.SetBehaviour("job", behaviour);
   };
-  const CommandLine line = Run({"docker", "run", "--name", "job", "busybox", "nope"}, fails);
+  const CommandLine line = Command({"docker", "run", "--name", "job", "busybox", "nope"}, fails);
   EXPECT_EQ(line.status, 127);
   EXPECT_EQ(line.err, "error: exec: \"nope\": executable file not found in $PATH\n");
-  EXPECT_EQ(Run({"docker", "run", "missing"}).status, 125);
-  EXPECT_EQ(Run({"docker", "run", "-m", "x", "busybox"}).status, 125);
+  EXPECT_EQ(Command({"docker", "run", "missing"}).status, 125);
+  EXPECT_EQ(Command({"docker", "run", "-m", "x", "busybox"}).status, 125);
 }
 
 TEST(DockerRun, PrintsTheIdWhenDetached) {
-  const CommandLine line = Run({"docker", "run", "-d", "busybox", "sleep", "9"});
+  const CommandLine line = Command({"docker", "run", "-d", "busybox", "sleep", "9"});
   EXPECT_EQ(line.status, 0) << line.err;
   EXPECT_EQ(line.out.size(), 65u);
 }
 
 TEST(DockerRm, GoesOnAfterAFailure) {
-  const CommandLine line = Run({"docker", "rm", "-f", "-v", "web"}, AddWeb);
+  const CommandLine line = Command({"docker", "rm", "-f", "-v", "web"}, AddWeb);
   EXPECT_EQ(line.status, 0);
   EXPECT_EQ(line.out, "web\n");
-  const CommandLine mixed = Run({"docker", "stop", "nope", "web"}, AddWeb);
+  const CommandLine mixed = Command({"docker", "stop", "nope", "web"}, AddWeb);
   EXPECT_EQ(mixed.status, 1);
   EXPECT_EQ(mixed.out, "web\n");
 }
@@ -188,26 +192,27 @@ TEST(Volumes, AreListedAndInspected) {
     config.name = "data";
     ASSERT_TRUE(engine.CreateVolume(config));
   };
-  EXPECT_EQ(Run({"docker", "volume", "ls"}, add).out, "DRIVER    VOLUME NAME\nlocal     data\n");
-  EXPECT_EQ(Run({"docker", "volume", "ls", "-q"}, add).out, "data\n");
-  EXPECT_EQ(Run({"docker", "volume", "inspect", "-f", "{{.Name}}", "data"}, add).out, "data\n");
-  EXPECT_EQ(Run({"docker", "volume", "rm", "nope"}).status, 1);
-  EXPECT_EQ(Run({"docker", "volume", "rm", "-f", "nope"}).status, 0);
+  EXPECT_EQ(Command({"docker", "volume", "ls"}, add).out,
+            "DRIVER    VOLUME NAME\nlocal     data\n");
+  EXPECT_EQ(Command({"docker", "volume", "ls", "-q"}, add).out, "data\n");
+  EXPECT_EQ(Command({"docker", "volume", "inspect", "-f", "{{.Name}}", "data"}, add).out, "data\n");
+  EXPECT_EQ(Command({"docker", "volume", "rm", "nope"}).status, 1);
+  EXPECT_EQ(Command({"docker", "volume", "rm", "-f", "nope"}).status, 0);
 }
 
 TEST(Images, AreListed) {
-  EXPECT_EQ(Run({"docker", "images", "--format", "{{.Repository}}:{{.Tag}}"}).out,
+  EXPECT_EQ(Command({"docker", "images", "--format", "{{.Repository}}:{{.Tag}}"}).out,
             "busybox:latest\n");
-  EXPECT_EQ(Run({"skiff", "image", "ls", "nope", "-q"}).out, "");
+  EXPECT_EQ(Command({"skiff", "image", "ls", "nope", "-q"}).out, "");
 }
 
 TEST(SystemCheck, FailsOnWhatIsNotRepaired) {
-  CommandLine line = Run({"skiff", "system", "check"});
+  CommandLine line = Command({"skiff", "system", "check"});
   EXPECT_EQ(line.status, 1);
   EXPECT_EQ(
       line.out,
       "layer 1234: layer 1234 has no row\n4 objects checked, 1 problem found; run with --repair\n");
-  line = Run({"skiff", "system", "check", "--repair"});
+  line = Command({"skiff", "system", "check", "--repair"});
   EXPECT_EQ(line.status, 0);
   EXPECT_EQ(line.out,
             "layer 1234: layer 1234 has no row (repaired)\n4 objects checked, 1 problem found\n");
@@ -233,7 +238,7 @@ TEST(Up, RefusesFlagsThatContradict) {
   for (const auto& [words, message] : rows) {
     Words all = {"skiff"};
     all.insert(all.end(), words.begin(), words.end());
-    const CommandLine line = Run(all);
+    const CommandLine line = Command(all);
     EXPECT_EQ(line.status, 1) << message;
     EXPECT_EQ(line.err, message);
   }
