@@ -35,6 +35,7 @@ struct Plan {
   const EndpointSpec* spec = nullptr;
   std::string host_name;
   std::string mac;  // Six bytes.
+  bool hairpin = false;
   std::optional<IpAddress> v4;
   std::optional<IpAddress> v6;
   std::optional<IpAddress> gateway_v4;
@@ -109,7 +110,7 @@ Status CreateVeth(NetlinkSocket* inside, NetlinkSocket* host, const Plan& plan, 
 
 // With br_netfilter (as dockerd sets it) the bridge itself translates a packet to a published port,
 // and sends it back to the port it came from only when told to: a container that connects to its
-// own published port.
+// own published port. Of the namespace the thread is in: the host's.
 bool BridgedPacketsAreTranslated() {
   return NetSysctlIs("bridge/bridge-nf-call-iptables", "1").value_or(false);
 }
@@ -124,7 +125,7 @@ Status Enslave(NetlinkSocket* host, const Plan& plan) {
   NetlinkBatch batch;
   AddNoLinkLocalAddress(&batch, end);
   AddLinkUp(&batch, end, master);
-  if (BridgedPacketsAreTranslated()) AddHairpin(&batch, end);
+  if (plan.hairpin) AddHairpin(&batch, end);
   SKIFF_ASSIGN(std::vector<int> verdicts, host->Send(std::move(batch)));
   // A host without IPv6 has no such address either.
   if (verdicts[0] == EAFNOSUPPORT || verdicts[0] == EOPNOTSUPP) verdicts[0] = 0;
@@ -279,7 +280,8 @@ Status Attach(NamespaceThread* thread, int network_namespace, const EndpointSpec
               const std::string& host_name) {
   const TraceSpan span("netmgr.attach");
   SKIFF_TRY(Failpoint("netmgr.endpoint.attach"));
-  SKIFF_ASSIGN(const Plan plan, MakePlan(spec, host_name));
+  SKIFF_ASSIGN(Plan plan, MakePlan(spec, host_name));
+  plan.hairpin = BridgedPacketsAreTranslated();
   SKIFF_ASSIGN(NetlinkSocket* const host, thread->HomeSocket());
   if (spec.address_was_used) SKIFF_TRY(Forget(spec));
   const Status attached = thread->Enter(network_namespace, [&]() -> Status {
