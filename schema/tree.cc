@@ -94,7 +94,7 @@ std::string_view Node::Text(std::string_view key) const {
 std::string Node::Printed() const {
   switch (kind) {
     case Kind::kInt:
-      return std::to_string(integer);
+      return PrintedInteger();
     case Kind::kFloat:
       return FormatFloat(real);
     case Kind::kBool:
@@ -102,6 +102,10 @@ std::string Node::Printed() const {
     default:
       return text;
   }
+}
+
+std::string Node::PrintedInteger() const {
+  return is_unsigned ? std::to_string(static_cast<uint64_t>(integer)) : std::to_string(integer);
 }
 
 bool Node::Equals(const Node& other) const {

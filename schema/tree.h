@@ -27,6 +27,7 @@ class Node {
   Tag tag = Tag::kNone;
   Output output = Output::kBoth;
   bool interpolated = false;  // The text differs from what the file says at `span`.
+  bool is_unsigned = false;   // `integer` holds a number past INT64_MAX.
   bool literal = false;       // The bytes at `span` are `text` itself: parts of it have places.
   bool table = false;         // Keys are the user's: output sorts them.
   bool bad = false;           // Reported already; later passes leave it alone.
@@ -70,6 +71,7 @@ class Node {
   std::string_view Text(std::string_view key) const;
   // A scalar as Go's fmt prints it: null is "", numbers have their canonical form.
   std::string Printed() const;
+  std::string PrintedInteger() const;
   // Same kind and value, places apart; mappings compare without order.
   bool Equals(const Node& other) const;
   // Number of nodes of the subtree, itself included.

@@ -16,7 +16,7 @@ void AppendJsonScalar(std::string& out, const Node& node) {
       out += node.boolean ? "true" : "false";
       return;
     case Node::Kind::kInt:
-      out += std::to_string(node.integer);
+      out += node.PrintedInteger();
       return;
     case Node::Kind::kFloat:
       out += FormatFloat(node.real);

@@ -123,8 +123,14 @@ Node ResolvePlainScalar(std::string_view text, SourceSpan where) {
       return WithText(Node::Int(*integer, where), text);
     }
   }
+  if (const auto large = ParseNumber<uint64_t>(plain)) {
+    Node node = WithText(Node::Int(static_cast<int64_t>(*large), where), text);
+    node.is_unsigned = true;
+    return node;
+  }
   if (LooksLikeFloat(plain)) {
-    return WithText(Node::Float(std::strtod(plain.c_str(), nullptr), where), text);
+    const double number = std::strtod(plain.c_str(), nullptr);
+    if (!std::isinf(number)) return WithText(Node::Float(number, where), text);
   }
   return Node::String(std::string(text), where);
 }
