@@ -35,7 +35,11 @@ TEST_F(ConfigTest, YamlIsCanonical) {
   EXPECT_EQ(Succeed({"config"}), R"(name: model
 services:
   db:
+    command:
+      - sleep
+      - "1000"
     image: busybox
+    init: true
     networks:
       default: null
   web:

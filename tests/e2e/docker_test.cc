@@ -10,7 +10,13 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-class DockerTest : public SkiffTest {};
+class DockerTest : public SkiffTest {
+ protected:
+  void SetUp() override {
+    SkiffTest::SetUp();
+    if (!IsSkipped() && !HasFatalFailure()) UseDefaultBridge();
+  }
+};
 
 TEST_F(DockerTest, RunShowsOutputAndExitCode) {
   const Outcome outcome = Skiff(

@@ -40,7 +40,7 @@ TEST_F(ErrorsTest, ConfigFailsLikeUp) {
 TEST_F(ErrorsTest, NoFile) {
   const Outcome outcome = Skiff({"up", "-d"});
   EXPECT_THAT(outcome, ExitsWith(1));
-  EXPECT_THAT(outcome.err, HasSubstr("no configuration file"));
+  EXPECT_THAT(outcome.err, HasSubstr("there is no Compose file in"));
 }
 
 TEST_F(ErrorsTest, UnknownFlagsAndCommands) {

@@ -110,6 +110,12 @@ TEST_F(SessionsTest, RunWithoutRmLeavesAOneOff) {
 
 class LogsTest : public SkiffTest {
  protected:
+  // Lines of both streams: each goes where its container wrote it.
+  std::multiset<std::string> Both() {
+    const Outcome outcome = Skiff({"logs"});
+    EXPECT_THAT(outcome, Succeeds());
+    return LineSet(outcome.out + outcome.err);
+  }
   void SetUp() override {
     SkiffTest::SetUp();
     if (IsSkipped() || HasFatalFailure()) return;
@@ -124,12 +130,12 @@ services:
     command: sh -c 'echo long out; echo long err >&2'
 )");
     Succeed({"up", "-d"});
-    EXPECT_TRUE(Eventually([&] { return Lines(Succeed({"logs"})).size() == 7U; }));
+    EXPECT_TRUE(Eventually([&] { return Both().size() == 7U; }));
   }
 };
 
 TEST_F(LogsTest, LinesHaveAlignedPrefixes) {
-  EXPECT_THAT(LineSet(Succeed({"logs"})),
+  EXPECT_THAT(Both(),
               ElementsAre("a-1     | a1", "a-1     | a2", "a-1     | a3", "a-1     | a4",
                           "a-1     | a5", "long-1  | long err", "long-1  | long out"));
 }

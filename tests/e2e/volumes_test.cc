@@ -68,6 +68,7 @@ services:
 }
 
 TEST_F(VolumesTest, RunRmRemovesAnonymousVolumes) {
+  UseDefaultBridge();
   EXPECT_EQ(Succeed({"docker", "run", "--rm", "-v", "/data", "busybox:latest", "sh", "-c",
                      "echo x > /data/x && cat /data/x"}),
             "x\n");

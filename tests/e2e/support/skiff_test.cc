@@ -207,6 +207,11 @@ std::multiset<std::string> SkiffTest::Snapshot() const {
   return TakeSnapshot(directory_, root_hashes_);
 }
 
+void SkiffTest::UseDefaultBridge() {
+  Succeed({"docker", "run", "--rm", "busybox:latest", "true"});
+  before_ = Snapshot();
+}
+
 void SkiffTest::ExpectNothingLeft() {
   std::string difference;
   const bool clean = Eventually([&] {

@@ -52,6 +52,10 @@ class SkiffTest : public ::testing::Test {
   // Awaits for 2 s that the machine is as it was when the test began.
   void ExpectNothingLeft();
 
+  // The default bridge of `docker run` stays until the machine restarts, as docker's does: makes it a
+  // part of what was there before.
+  void UseDefaultBridge();
+
   // A second pair of roots, for tests of company. Imported image included.
   std::map<std::string, std::string> MakeRoots(const std::string& name);
 
