@@ -106,7 +106,8 @@ TEST_F(DockerTest, DefaultIsolation) {
                 .exit_code,
             0);
   EXPECT_EQ(Succeed({"docker", "run", "--rm", "busybox:latest", "sh", "-c",
-                     "wc -c < /proc/kcore; ls /proc/acpi /sys/firmware 2>/dev/null | grep -v :"
+                     "cat /proc/kcore /proc/timer_list 2>/dev/null | wc -c; ls /proc/acpi "
+                     "/sys/firmware 2>/dev/null | grep -v :"
                      " | wc -w; grep Seccomp: /proc/self/status"}),
             "0\n0\nSeccomp:\t2\n");
   EXPECT_EQ(Succeed({"docker", "run", "--rm", "--privileged", "busybox:latest", "sh", "-c",
