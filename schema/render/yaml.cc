@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
+#include <optional>
 
 #include "base/text.h"
 #include "schema/load.h"
@@ -112,64 +113,89 @@ Traits Analyse(std::string_view text) {
   return traits;
 }
 
-std::string DoubleQuoted(std::string_view text) {
-  std::string out = "\"";
-  for (size_t i = 0; i < text.size(); ++i) {
-    const unsigned char u = static_cast<unsigned char>(text[i]);
-    switch (text[i]) {
-      case '"':
-        out += "\\\"";
-        break;
-      case '\\':
-        out += "\\\\";
-        break;
-      case '\n':
-        out += "\\n";
-        break;
-      case '\t':
-        out += "\\t";
-        break;
-      case '\r':
-        out += "\\r";
-        break;
-      case '\0':
-        out += "\\0";
-        break;
-      case '\a':
-        out += "\\a";
-        break;
-      case '\b':
-        out += "\\b";
-        break;
-      case '\x1b':
-        out += "\\e";
-        break;
-      case '\v':
-        out += "\\v";
-        break;
-      case '\f':
-        out += "\\f";
-        break;
-      default:
-        if (u < 0x20 || u == 0x7f) {
-          char buffer[8];
-          std::snprintf(buffer, sizeof buffer, "\\x%02X", u);
-          out += buffer;
-        } else {
-          out += text[i];
-        }
-    }
+// Writes a scalar that may continue on further lines: go-yaml breaks at a space behind column 80.
+class FoldedText {
+ public:
+  // Without an indentation nothing is folded: keys stay on one line.
+  FoldedText(size_t column, std::optional<size_t> indent) : column_(column), indent_(indent) {}
+
+  void Put(std::string_view text) {
+    out_ += text;
+    for (const char c : text) column_ += (static_cast<unsigned char>(c) & 0xc0) != 0x80 ? 1 : 0;
+    spaces_ = false;
   }
-  return out + '"';
+  // A space; `may_break` says whether the style allows a line to end here.
+  void Space(bool may_break, std::string_view behind_break = "") {
+    if (may_break && indent_ && !spaces_ && column_ > kWidth) {
+      out_ += '\n';
+      out_.append(*indent_, ' ');
+      out_ += behind_break;
+      column_ = *indent_ + behind_break.size();
+    } else {
+      out_ += ' ';
+      ++column_;
+    }
+    spaces_ = true;
+  }
+  std::string Take() { return std::move(out_); }
+
+ private:
+  static constexpr size_t kWidth = 80;
+  std::string out_;
+  size_t column_;
+  std::optional<size_t> indent_;
+  bool spaces_ = false;
+};
+
+std::string EscapeInDoubleQuotes(char c) {
+  static constexpr std::string_view kFrom = "\"\\\n\t\r\a\b\x1b\v\f";
+  static constexpr std::string_view kTo = "\"\\ntrabevf";
+  const size_t known = kFrom.find(c);
+  if (known != std::string_view::npos) return std::string("\\") + kTo[known];
+  if (c == '\0') return "\\0";
+  const unsigned char u = static_cast<unsigned char>(c);
+  if (u >= 0x20 && u != 0x7f) return std::string(1, c);
+  char buffer[8];
+  std::snprintf(buffer, sizeof buffer, "\\x%02X", u);
+  return buffer;
 }
 
-std::string SingleQuoted(std::string_view text) {
-  std::string out = "'";
-  for (const char c : text) {
-    out += c;
-    if (c == '\'') out += c;
+std::string DoubleQuoted(std::string_view text, FoldedText out) {
+  out.Put("\"");
+  for (size_t i = 0; i < text.size(); ++i) {
+    const bool inside = i > 0 && i + 1 < text.size();
+    if (text[i] == ' ') {
+      out.Space(inside, inside && text[i + 1] == ' ' ? "\\" : "");
+    } else {
+      out.Put(EscapeInDoubleQuotes(text[i]));
+    }
   }
-  return out + "'";
+  out.Put("\"");
+  return out.Take();
+}
+
+std::string SingleQuoted(std::string_view text, FoldedText out) {
+  out.Put("'");
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == ' ') {
+      out.Space(i > 0 && i + 1 < text.size() && text[i + 1] != ' ');
+    } else {
+      out.Put(text[i] == '\'' ? std::string_view("''") : text.substr(i, 1));
+    }
+  }
+  out.Put("'");
+  return out.Take();
+}
+
+std::string Plain(std::string_view text, FoldedText out) {
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == ' ') {
+      out.Space(i + 1 < text.size() && text[i + 1] != ' ');
+    } else {
+      out.Put(text.substr(i, 1));
+    }
+  }
+  return out.Take();
 }
 
 // "2006-1-2", perhaps with a time: go-yaml quotes what it would read as one.
@@ -216,20 +242,21 @@ std::string Block(std::string_view text, size_t indent) {
   return out;
 }
 
-std::string TextScalar(std::string_view text, size_t indent, bool key) {
+// `column` is where the scalar begins; `indent` where further lines of it do, absent for a key.
+std::string TextScalar(std::string_view text, size_t column, std::optional<size_t> indent) {
   const Traits traits = Analyse(text);
-  const bool multiline = text.find('\n') != std::string_view::npos;
-  if (multiline) {
+  const FoldedText out(column, indent);
+  if (text.find('\n') != std::string_view::npos) {
     const bool blank = text.find_first_not_of(" \t\n\r") == std::string_view::npos;
-    if (traits.block && !key && !blank) return Block(text, indent);
-    return DoubleQuoted(text);
+    if (traits.block && indent && !blank) return Block(text, *indent);
+    return DoubleQuoted(text, out);
   }
   if (text.empty() || !ResolvePlainScalar(text, {}).IsString() || LooksLikeDate(text)) {
-    return DoubleQuoted(text);
+    return DoubleQuoted(text, out);
   }
-  if (IsOldSyntax(text)) return SingleQuoted(text);
-  if (traits.plain) return std::string(text);
-  return traits.single ? SingleQuoted(text) : DoubleQuoted(text);
+  if (IsOldSyntax(text)) return SingleQuoted(text, out);
+  if (traits.plain) return Plain(text, out);
+  return traits.single ? SingleQuoted(text, out) : DoubleQuoted(text, out);
 }
 
 class YamlWriter {
@@ -241,7 +268,7 @@ class YamlWriter {
     for (const Entry* entry : Shown(node)) {
       if (!first) out_.append(indent, ' ');
       first = false;
-      out_ += TextScalar(entry->key, indent, true);
+      out_ += TextScalar(entry->key, indent, std::nullopt);
       out_ += ':';
       Value(entry->value, indent + 2);
     }
@@ -286,7 +313,8 @@ class YamlWriter {
       first = false;
       out_ += "- ";
       if (item.IsScalar()) {
-        out_ += Scalar(item, indent + 2) + "\n";
+        out_ += Scalar(item, indent + 2);
+        out_ += '\n';
       } else if (Shown(item).empty()) {
         out_ += item.IsMapping() ? "{}\n" : "[]\n";
       } else if (item.IsMapping()) {
@@ -297,16 +325,25 @@ class YamlWriter {
     }
   }
 
-  static std::string Scalar(const Node& node, size_t indent) {
+  std::string Scalar(const Node& node, size_t indent) const {
     switch (node.kind) {
       case Node::Kind::kString:
-        return TextScalar(node.text, indent, false);
+        return TextScalar(node.text, Column(), indent);
       default: {
         std::string text;
         AppendJsonScalar(text, node);
         return text;
       }
     }
+  }
+
+  // Characters of the line so far.
+  size_t Column() const {
+    size_t column = 0;
+    for (size_t i = out_.size(); i > 0 && out_[i - 1] != '\n'; --i) {
+      column += (static_cast<unsigned char>(out_[i - 1]) & 0xc0) != 0x80 ? 1 : 0;
+    }
+    return column;
   }
 
   std::string out_;
