@@ -160,11 +160,28 @@ std::string EscapeInDoubleQuotes(char c) {
   return buffer;
 }
 
+// One character of several bytes: what the emitter does not count as printable is escaped.
+std::string EscapeRune(std::string_view rune) {
+  if (rune == "\xc2\x85") return "\\N";
+  if (rune == "\xc2\xa0") return "\\_";
+  if (rune == "\xef\xbb\xbf") return "\\uFEFF";
+  if (rune.size() != 4) return std::string(rune);
+  uint32_t value = static_cast<unsigned char>(rune[0]) & 0x07u;
+  for (const char c : rune.substr(1)) value = value << 6 | (static_cast<unsigned char>(c) & 0x3fu);
+  char buffer[16];
+  std::snprintf(buffer, sizeof buffer, "\\U%08X", value);
+  return buffer;
+}
+
 std::string DoubleQuoted(std::string_view text, FoldedText out) {
   out.Put("\"");
   for (size_t i = 0; i < text.size(); ++i) {
     const bool inside = i > 0 && i + 1 < text.size();
-    if (text[i] == ' ') {
+    const size_t width = Utf8SequenceLength(text.substr(i));
+    if (width > 1) {
+      out.Put(EscapeRune(text.substr(i, width)));
+      i += width - 1;
+    } else if (text[i] == ' ') {
       out.Space(inside, inside && text[i + 1] == ' ' ? "\\" : "");
     } else {
       out.Put(EscapeInDoubleQuotes(text[i]));
@@ -222,8 +239,7 @@ bool LooksLikeDate(std::string_view text) {
 
 std::string Block(std::string_view text, size_t indent) {
   std::string out = "|";
-  const bool leading = !text.empty() && (text.front() == ' ' || text.front() == '\n');
-  if (leading) out += "2";
+  if (text.front() == ' ') out += '2';
   if (text.back() != '\n') {
     out += '-';
   } else if (text.size() == 1 || text[text.size() - 2] == '\n') {

@@ -1,7 +1,8 @@
+#include "schema/render/render.h"
+
 #include <gtest/gtest.h>
 
 #include "schema/load.h"
-#include "schema/render/render.h"
 #include "schema/tree.h"
 
 namespace skiff::schema {
@@ -38,6 +39,9 @@ TEST(YamlText, IsQuotedAsTheReferenceDoes) {
       {"a\nb", "|-\n  a\n  b\n"},
       {"a\n", "|\n  a\n"},
       {"a\n\n", "|+\n  a\n\n"},
+      {"\na", "|-\n\n  a\n"},
+      {"  a\nb", "|2-\n    a\n  b\n"},
+      {"\U0001F600", "\"\\U0001F600\"\n"},
       {"$A", "$$A\n"},
       {"\u00e9", "\u00e9\n"},
       {std::string(78, 'x') + " y z", std::string(78, 'x') + "\n  y z\n"},
