@@ -208,8 +208,9 @@ int Dispatcher::RunCommand(Context& context, const Group& group, const std::stri
       if (!global || group.grammar != Grammar::kCompose || flag.help.empty()) continue;
       if (flag.name == "help")
         return context.Print(CommandHelp(command, spelling, program)) ? 0 : 1;
-      error = std::move(error).With(
-          fmt::format("--{} is a global flag: write it before '{}'", flag.name, command.name));
+      error.notes.push_back(
+          {fmt::format("--{} is a global flag: write it before '{}'", flag.name, command.name),
+           {}});
     }
     return Usage(context, error, usage, spelling,
                  group.grammar == Grammar::kDocker ? kExitEngine : kExitFailure);
