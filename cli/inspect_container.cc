@@ -167,6 +167,23 @@ Json Tmpfs(const engine::ContainerConfig& config) {
   return out;
 }
 
+void AddDevices(const engine::ContainerConfig& config, Json& out) {
+  Json devices = Json::array();
+  for (const engine::DeviceRequest& device : config.devices) {
+    devices.push_back({{"PathOnHost", device.host_path},
+                       {"PathInContainer", device.container_path},
+                       {"CgroupPermissions", device.permissions}});
+  }
+  out["Devices"] = std::move(devices);
+  out["DeviceCgroupRules"] = OrNull(config.device_cgroup_rules);
+  out["DeviceRequests"] = nullptr;
+  Json limits = Json::array();
+  for (const engine::Ulimit& limit : config.ulimits) {
+    limits.push_back({{"Name", limit.name}, {"Hard", limit.hard}, {"Soft", limit.soft}});
+  }
+  out["Ulimits"] = std::move(limits);
+}
+
 Json HostConfig(const engine::ContainerConfig& config) {
   Json out;
   out["Binds"] = Binds(config);
@@ -206,20 +223,7 @@ Json HostConfig(const engine::ContainerConfig& config) {
   out["Runtime"] = config.runtime.empty() ? "runc" : config.runtime;
   out["Isolation"] = "";
   AddResources(config.resources, out);
-  Json devices = Json::array();
-  for (const engine::DeviceRequest& device : config.devices) {
-    devices.push_back({{"PathOnHost", device.host_path},
-                       {"PathInContainer", device.container_path},
-                       {"CgroupPermissions", device.permissions}});
-  }
-  out["Devices"] = std::move(devices);
-  out["DeviceCgroupRules"] = OrNull(config.device_cgroup_rules);
-  out["DeviceRequests"] = nullptr;
-  Json limits = Json::array();
-  for (const engine::Ulimit& limit : config.ulimits) {
-    limits.push_back({{"Name", limit.name}, {"Hard", limit.hard}, {"Soft", limit.soft}});
-  }
-  out["Ulimits"] = std::move(limits);
+  AddDevices(config, out);
   out["CgroupParent"] = config.cgroup_parent;
   out["Init"] = config.init ? Json(*config.init) : Json();
   return out;
