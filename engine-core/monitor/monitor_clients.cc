@@ -136,7 +136,10 @@ void Monitor::StartExec(ClientId client, Request request) {
   const std::string command = JoinArgs(request.args);
   ExecSession::Request exec;
   exec.spec.args = std::move(request.args);
-  exec.spec.environment = MergeEnvironment(spec.environment, request.environment);
+  // As docker: a terminal has a type, unless the container or the request names one.
+  exec.spec.environment =
+      request.tty ? MergeEnvironment({"TERM=xterm"}, spec.environment) : spec.environment;
+  exec.spec.environment = MergeEnvironment(exec.spec.environment, request.environment);
   exec.spec.cwd = request.cwd.empty() ? spec.cwd : request.cwd;
   exec.spec.user = request.user.empty() ? spec.user : request.user;
   exec.spec.tty = request.tty;
