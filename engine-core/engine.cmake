@@ -22,7 +22,8 @@ add_library(skiff_image STATIC image/references.cc image/config_json.cc image/im
 target_link_libraries(skiff_image PUBLIC skiff_store skiff_transfer_client)
 
 add_library(skiff_engine_core STATIC
-            embedded/create.cc embedded/deferred_session.cc embedded/embedded_engine.cc
+            embedded/bus_message.cc embedded/create.cc embedded/deferred_session.cc
+            embedded/delegated_unit.cc embedded/embedded_engine.cc
             embedded/etc_files.cc embedded/intents.cc embedded/lifecycle.cc embedded/merge.cc
             embedded/names.cc embedded/network_side.cc embedded/networks.cc embedded/objects.cc
             embedded/observe.cc embedded/project_lock.cc embedded/reconcile.cc embedded/spec.cc

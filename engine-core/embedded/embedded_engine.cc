@@ -117,10 +117,22 @@ Result<EmbeddedEngine::ContainerGuard> EmbeddedEngine::LockContainer(const std::
   return ContainerGuard{std::move(mutex), std::move(thread), std::move(process)};
 }
 
+Result<Ptr<ContainerRecord>> EmbeddedEngine::Again(const std::string& id) {
+  auto record = store_.FindContainer(id);
+  if (record || record.error().code != Code::kNotFound) return record;
+  // Taking its lock made its folder anew.
+  SKIFF_TRY(RemoveTree(layout_.run_container(id)));
+  return record;
+}
+
 Result<CgroupManager*> EmbeddedEngine::Cgroups() {
   const std::lock_guard lock(lazy_mutex_);
   if (!cgroups_) {
-    SKIFF_ASSIGN(cgroups_, CgroupManager::Create({root_hash_, ""}));
+    SKIFF_ASSIGN(delegated_unit_, DelegatedUnit::Ensure(root_hash_));
+    CgroupManager::Options options;
+    options.root_hash = root_hash_;
+    if (delegated_unit_) options.parent = delegated_unit_->cgroup();
+    SKIFF_ASSIGN(cgroups_, CgroupManager::Create(std::move(options)));
   }
   return cgroups_.get();
 }

@@ -13,6 +13,7 @@
 #include "engine-core/cgroup.h"
 #include "engine-core/embedded.h"
 #include "engine-core/embedded/deferred_session.h"
+#include "engine-core/embedded/delegated_unit.h"
 #include "engine-core/embedded/intents.h"
 #include "engine-core/embedded/network_side.h"
 #include "engine-core/embedded/spec.h"
@@ -114,6 +115,8 @@ class EmbeddedEngine : public Engine {
   Status OpenForChange();
   Result<StateGuard> LockState();
   Result<ContainerGuard> LockContainer(const std::string& id);
+  // With its lock held: the record again, since somebody may have removed the container meanwhile.
+  Result<Ptr<ContainerRecord>> Again(const std::string& id);
   Result<CgroupManager*> Cgroups();
   Result<Launcher*> GetLauncher();
   void Notice(const std::string& text);
@@ -199,6 +202,7 @@ class EmbeddedEngine : public Engine {
 
   std::mutex state_mutex_;
   std::mutex lazy_mutex_;
+  std::unique_ptr<DelegatedUnit> delegated_unit_;  // Null without systemd.
   std::unique_ptr<CgroupManager> cgroups_;
   std::unique_ptr<Launcher> launcher_;
   std::mutex containers_mutex_;

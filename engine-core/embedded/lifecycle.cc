@@ -198,7 +198,7 @@ Status EmbeddedEngine::RemoveContainer(std::string_view ref, const RemoveOptions
   SKIFF_TRY(OpenForChange());
   SKIFF_ASSIGN(const auto found, store_.FindContainer(ref));
   SKIFF_ASSIGN(const ContainerGuard guard, LockContainer(found->id));
-  SKIFF_ASSIGN(const auto record, store_.FindContainer(found->id));
+  SKIFF_ASSIGN(const auto record, Again(found->id));
   const ContainerState state = StateOf(*record);
   const bool active = state.running() || state.status == ContainerStatus::kRestarting;
   if (active && !options.force) {

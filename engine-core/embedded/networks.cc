@@ -260,7 +260,7 @@ Status EmbeddedEngine::ConnectNetwork(std::string_view ref, const EndpointReques
   SKIFF_TRY(OpenForChange());
   SKIFF_ASSIGN(const auto found, store_.FindContainer(ref));
   SKIFF_ASSIGN(const ContainerGuard guard, LockContainer(found->id));
-  SKIFF_ASSIGN(const auto record, store_.FindContainer(found->id));
+  SKIFF_ASSIGN(const auto record, Again(found->id));
   SKIFF_ASSIGN(const auto network, FindNetwork(request.network));
   const std::string& mode = record->config.network_mode;
   if (mode == "host" || !record->network_container.empty()) {
@@ -315,7 +315,7 @@ Status EmbeddedEngine::DisconnectNetwork(std::string_view ref, std::string_view 
   SKIFF_TRY(OpenForChange());
   SKIFF_ASSIGN(const auto found, store_.FindContainer(ref));
   SKIFF_ASSIGN(const ContainerGuard guard, LockContainer(found->id));
-  SKIFF_ASSIGN(const auto record, store_.FindContainer(found->id));
+  SKIFF_ASSIGN(const auto record, Again(found->id));
   SKIFF_ASSIGN(const auto network, FindNetwork(network_ref));
   const auto at = std::ranges::find_if(record->endpoints, [&](const auto& endpoint) {
     return endpoint.endpoint.network_id == network->network.id;

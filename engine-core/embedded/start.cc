@@ -139,8 +139,7 @@ Status EmbeddedEngine::StartContainer(std::string_view ref) {
   SKIFF_TRY(OpenForChange());
   SKIFF_ASSIGN(const auto found, store_.FindContainer(ref));
   SKIFF_ASSIGN(const ContainerGuard guard, LockContainer(found->id));
-  // Somebody may have removed it while the lock was awaited.
-  SKIFF_ASSIGN(const auto record, store_.FindContainer(found->id));
+  SKIFF_ASSIGN(const auto record, Again(found->id));
   const MonitorClient client(layout_.run_container(record->id));
   if (client.Alive()) {
     const ContainerState state = StateOf(*record);

@@ -12,10 +12,16 @@ namespace {
 
 // Runs in a thread of its own: unshare() would otherwise take the command's other threads' working
 // directory along.
-Result<Fd> MountAndOpen(const std::vector<Fd>& layers, const std::string& tmp) {
+Result<Fd> MountAndOpen(const std::vector<std::string>& diffs, const std::string& tmp) {
   if (::unshare(CLONE_NEWNS) != 0) return FailErrno("cannot make a mount namespace");
   if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) {
     return FailErrno("cannot make mounts private");
+  }
+  // Opened in the new namespace: overlayfs takes no layer of a mount of another one.
+  std::vector<Fd> layers;
+  for (const std::string& diff : diffs) {
+    SKIFF_ASSIGN(Fd layer, OpenFile(diff, O_RDONLY | O_DIRECTORY));
+    layers.push_back(std::move(layer));
   }
   // Short names: the options of mount(2) must fit one page.
   std::string options = "lowerdir=";
@@ -34,14 +40,9 @@ Result<Fd> MountAndOpen(const std::vector<Fd>& layers, const std::string& tmp) {
 
 Result<Fd> OpenMergedRoot(const std::vector<std::string>& diffs, const std::string& tmp) {
   if (diffs.empty()) return Fail(Code::kInvalidArgument, "the image has no layers");
-  std::vector<Fd> layers;
-  for (const std::string& diff : diffs) {
-    SKIFF_ASSIGN(Fd layer, OpenFile(diff, O_RDONLY | O_DIRECTORY));
-    layers.push_back(std::move(layer));
-  }
-  if (layers.size() == 1) return std::move(layers[0]);
+  if (diffs.size() == 1) return OpenFile(diffs[0], O_RDONLY | O_DIRECTORY);
   Result<Fd> root = Fd();
-  std::thread([&] { root = MountAndOpen(layers, tmp); }).join();
+  std::thread([&] { root = MountAndOpen(diffs, tmp); }).join();
   return root;
 }
 
