@@ -140,8 +140,8 @@ class Consistency {
                         const Where& where) {
     if (grants == nullptr) return;
     const Node* known = model_.Find(table);
-    for (size_t i = 0; i < grants->entries.size(); ++i) {
-      const Node* source = grants->entries[i].value.Find("source");
+    for (const Entry& grant : grants->entries) {
+      const Node* source = grant.value.Find("source");
       if (source == nullptr || Path(known, {source->text}) != nullptr) continue;
       Undefined(source->span, where, kind, source->text, Keys(known));
     }
@@ -292,14 +292,14 @@ class Consistency {
           .notes.push_back({"the first is here", first->second});
     };
     if (const Node* tmpfs = service.Find("tmpfs")) {
-      for (size_t i = 0; i < tmpfs->entries.size(); ++i) {
-        const Node& item = tmpfs->entries[i].value;
+      for (const Entry& entry : tmpfs->entries) {
+        const Node& item = entry.value;
         take(item.text.substr(0, item.text.find(':')), item.span, where.Key("tmpfs"));
       }
     }
     if (const Node* volumes = service.Find("volumes")) {
-      for (size_t i = 0; i < volumes->entries.size(); ++i) {
-        const Node& mount = volumes->entries[i].value;
+      for (const Entry& entry : volumes->entries) {
+        const Node& mount = entry.value;
         const Node* target = mount.Find("target");
         take(std::string(mount.Text("target")), target == nullptr ? mount.span : target->span,
              where.Key("volumes"));

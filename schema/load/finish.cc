@@ -175,7 +175,7 @@ class Finisher {
     Node out = Node::Mapping(node.span);
     const bool keep_null = type.form == Form::kKeyValue;
     const auto add = [&](std::string key, SourceSpan key_span, const Node& from,
-                         std::optional<std::string> text) {
+                         const std::optional<std::string>& text) {
       Node value = text || !keep_null ? Node::String(text.value_or("")) : Node::Null();
       out.entries.push_back({std::move(key), key_span, Instead(from, std::move(value))});
     };
@@ -184,7 +184,7 @@ class Finisher {
         if (entry.value.bad) continue;
         std::optional<std::string> text;
         if (!entry.value.IsNull()) text = entry.value.Printed();
-        add(entry.key, entry.key_span, entry.value, std::move(text));
+        add(entry.key, entry.key_span, entry.value, text);
       }
       SortByKey(out);
     } else {
@@ -221,7 +221,7 @@ class Finisher {
       }
       std::optional<std::string> value;
       if (equals != std::string::npos) value = text.substr(equals + 1);
-      add(std::move(key), item.span, item, std::move(value));
+      add(std::move(key), item.span, item, value);
     }
   }
 

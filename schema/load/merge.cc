@@ -42,9 +42,9 @@ Node ToSequence(Node& node) {
   return list;
 }
 
-Node PairsToTable(Node list) {
+Node PairsToTable(const Node& list) {
   Node table = Node::Mapping(list.span);
-  for (Entry& entry : list.entries) {
+  for (const Entry& entry : list.entries) {
     const size_t equals = entry.value.text.find('=');
     Node value = equals == std::string::npos
                      ? Node::Null(entry.value.span)
@@ -170,8 +170,7 @@ class Merger {
     Node more = ToSequence(over);
     for (Entry& entry : more.entries) list.entries.push_back(std::move(entry));
     RemoveRepeated(list, type);
-    base =
-        type.short_form == Short::kPairsToTable ? PairsToTable(std::move(list)) : std::move(list);
+    base = type.short_form == Short::kPairsToTable ? PairsToTable(list) : std::move(list);
     base.bad = bad;
   }
 

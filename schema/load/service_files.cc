@@ -90,7 +90,7 @@ class ServiceFiles {
           .notes.push_back({"the only format is 'raw'", {}});
       return;
     }
-    auto& cached = cache_[path];
+    uint32_t& cached = cache_.try_emplace(path, SourceSpan::kNoFile).first->second;
     if (cached == SourceSpan::kNoFile) {
       const auto file = context_.ReadFile(path);
       if (!file) {
@@ -140,19 +140,9 @@ class ServiceFiles {
                            Entry{std::string(key), place, std::move(table)});
   }
 
-  struct FileIndex {
-    uint32_t value = SourceSpan::kNoFile;
-    bool operator==(uint32_t other) const { return value == other; }
-    FileIndex& operator=(uint32_t other) {
-      value = other;
-      return *this;
-    }
-    operator uint32_t() const { return value; }
-  };
-
   Context& context_;
   const Environment& environment_;
-  std::map<std::string, FileIndex> cache_;
+  std::map<std::string, uint32_t> cache_;  // Path to its index in the sources.
 };
 
 }  // namespace

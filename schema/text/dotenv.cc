@@ -106,7 +106,7 @@ class DotenvParser {
     std::string_view value = text_.substr(begin, at_ - begin);
     if (at_ < text_.size()) ++at_;
     value = TrimRight(value.substr(0, value.find(" #")));
-    return Expand(std::move(key), std::string(value), begin, value.size());
+    return Expand(std::move(key), value, begin, value.size());
   }
 
   bool Quoted(std::string key) {
@@ -177,7 +177,7 @@ class DotenvParser {
     return value && *value < 256 ? value : std::nullopt;
   }
 
-  bool Expand(std::string key, std::string value, size_t offset, size_t length) {
+  bool Expand(std::string key, std::string_view value, size_t offset, size_t length) {
     const Lookup both = [&](std::string_view name) -> std::optional<std::string> {
       if (auto found = lookup_(name)) return found;
       const auto known = variables_.find(std::string(name));
