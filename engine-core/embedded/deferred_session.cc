@@ -45,6 +45,13 @@ Result<std::shared_ptr<DeferredState>> DeferredState::Make(const StandardStreams
   SKIFF_ASSIGN(state->input_, CopyOf(streams.input));
   SKIFF_ASSIGN(state->output_, CopyOf(streams.output));
   SKIFF_ASSIGN(state->error_output_, CopyOf(streams.error));
+  const bool silent =
+      !state->input_.valid() && !state->output_.valid() && !state->error_output_.valid();
+  if (silent) {
+    // A monitor takes a client that came with the launch by its streams; one without any only wants
+    // to know how the container ends.
+    SKIFF_ASSIGN(state->output_, OpenFile("/dev/null", O_WRONLY));
+  }
   return state;
 }
 

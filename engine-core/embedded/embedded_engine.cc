@@ -8,6 +8,7 @@
 
 #include "base/failpoint.h"
 #include "base/fd.h"
+#include "base/trace.h"
 #include "engine-core/journal.h"
 
 namespace skiff::engine {
@@ -173,17 +174,26 @@ Status EmbeddedEngine::Commit() {
   const auto keep = [&](Status next) {
     if (first && !next) first = std::move(next);
   };
+  TraceSpan rows("engine.commit.rows");
   const Status stored = store_.Commit();
+  rows.Done();
   keep(stored);
   if (network_.HasWork()) {
+    const TraceSpan span("engine.commit.network");
     std::vector<std::string> warnings;
     keep(network_.Flush([this] { return WholeFirewall(); }, &warnings));
     for (const std::string& text : warnings) Notice(text);
   }
   if (!stored) return first;
-  keep(RetireIfIdle());
+  {
+    const TraceSpan span("engine.commit.retire");
+    keep(RetireIfIdle());
+  }
   keep(Failpoint("engine.commit.before_purge"));
-  keep(Purge());
+  {
+    const TraceSpan span("engine.commit.purge");
+    keep(Purge());
+  }
   keep([&]() -> Status {
     if (intents_.own().empty()) return {};
     SKIFF_ASSIGN(const StateGuard guard, LockState());

@@ -177,6 +177,8 @@ class EmbeddedEngine : public Engine {
   Status RestartOrphans();
   Status DestroyGarbage(const std::string& id);
   Status EmptyTrash();
+  Status EmptyTrashDetached();
+  Status DeleteTrash();
   // Renames into the trash, then deletes.
   Status Discard(const std::string& path, const std::string& name);
   Status Purge();

@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cctype>
 
 #include "base/failpoint.h"
 #include "base/fd.h"
@@ -149,7 +150,11 @@ Result<Network> EmbeddedEngine::CreateNetwork(const NetworkConfig& config) {
                 "operation is not permitted on predefined " + config.name + " network");
   }
   SKIFF_TRY([&]() -> Status {
-    if (ValidateContainerName(config.name)) return {};
+    // docker takes one letter too.
+    if (ValidateContainerName("n" + config.name) && !config.name.empty() &&
+        std::isalnum(static_cast<unsigned char>(config.name[0])) != 0) {
+      return {};
+    }
     return Fail(Code::kInvalidArgument, "invalid network name '" + config.name +
                                             "': only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed");
   }());

@@ -2,6 +2,8 @@
 // anything itself.
 #include <dirent.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -17,6 +19,8 @@
 
 namespace skiff::engine::embedded {
 namespace {
+
+constexpr size_t kDeletedAtOnce = 4;
 
 bool RestartsAfterReboot(const ContainerRecord& record) {
   const bool ran = record.desired == store::Desired::kRunning;
@@ -203,6 +207,32 @@ Status EmbeddedEngine::Discard(const std::string& path, const std::string& name)
 }
 
 Status EmbeddedEngine::EmptyTrash() {
+  // Held by whoever is at it already, a detached process included.
+  const auto lock = FileLock::TryAcquire(layout_.lock("trash"), FileLock::Mode::kExclusive);
+  if (!lock) return {};
+  return DeleteTrash();
+}
+
+Status EmbeddedEngine::EmptyTrashDetached() {
+  const pid_t pid = ::fork();
+  if (pid < 0) return FailErrno("cannot start a process");
+  if (pid == 0) {
+    // The middle process ends at once, so that init reaps the one that works.
+    if (::fork() != 0) ::_exit(0);
+    ::setsid();
+    // Nothing of the command's is kept: no lock, no database, no terminal.
+    ::syscall(SYS_close_range, 0U, ~0U, 0U);
+    [[maybe_unused]] const Status emptied = EmptyTrash();
+    ::_exit(0);
+  }
+  int status = 0;
+  while (::waitpid(pid, &status, 0) < 0) {
+    if (errno != EINTR) return FailErrno("cannot await a process");
+  }
+  return {};
+}
+
+Status EmbeddedEngine::DeleteTrash() {
   const std::unique_ptr<DIR, int (*)(DIR*)> folder(::opendir(layout_.trash().c_str()), ::closedir);
   if (!folder) return FailErrno("cannot read '" + layout_.trash() + "'");
   while (const dirent* entry = ::readdir(folder.get())) {
@@ -259,9 +289,20 @@ Status EmbeddedEngine::Purge() {
     doomed_volumes.swap(doomed_volumes_);
     layers.swap(doomed_layers_);
   }
+  // Deleting the upper folders of many containers takes longer than all the rest of a removal.
+  const bool detached = containers.size() > kDeletedAtOnce;
   for (const std::string& id : containers) {
-    SKIFF_TRY(Discard(layout_.container(id), "container"));
+    if (!detached) {
+      SKIFF_TRY(Discard(layout_.container(id), "container"));
+      continue;
+    }
+    const std::string doomed = layout_.trash() + "/container-" + RandomHex(8);
+    SKIFF_TRY(Failpoint("engine.discard"));
+    if (::rename(layout_.container(id).c_str(), doomed.c_str()) != 0 && errno != ENOENT) {
+      return FailErrno("cannot move container " + ShortId(id) + " to the trash");
+    }
   }
+  if (detached) SKIFF_TRY(EmptyTrashDetached());
   for (const std::string& name : doomed_volumes) SKIFF_TRY(volumes_.Remove(name));
   for (const std::string& id : layers) SKIFF_TRY(Discard(layout_.layer(id), "layer"));
   return {};

@@ -310,6 +310,21 @@ Status EmbeddedEngine::PrepareNetwork(ContainerRecord& record, Preparation& out)
   return {};
 }
 
+namespace {
+
+// Told as the addresses it is bound to: all addresses are one of each family.
+void AddPublished(const PortRequest& port, const net::PortReservation& reservation,
+                  std::vector<PublishedPort>& out) {
+  const auto add = [&](std::string host_ip) {
+    out.push_back({std::move(host_ip), reservation.port, port.container_port, port.protocol});
+  };
+  if (!port.host_ip.empty()) return add(port.host_ip);
+  if (reservation.v4.valid()) add("0.0.0.0");
+  if (reservation.v6.valid()) add("::");
+}
+
+}  // namespace
+
 Result<EmbeddedEngine::Publication> EmbeddedEngine::PreparePorts(const ContainerRecord& record) {
   Publication out;
   const Addresses target = TargetsOf(record);
@@ -333,7 +348,7 @@ Result<EmbeddedEngine::Publication> EmbeddedEngine::PreparePorts(const Container
   for (size_t i = 0; i < published.size(); ++i) {
     const PortRequest& port = *published[i];
     const net::PortReservation& reservation = out.reservations[i];
-    out.ports.push_back({port.host_ip, reservation.port, port.container_port, port.protocol});
+    AddPublished(port, reservation, out.ports);
     out.specs.push_back({record.id, port.host_ip, reservation.port, port.container_port,
                          ProtocolNumber(port.protocol), target.v4, target.v6});
     const net::RelayNeed need =

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 
+#include "base/atomic_file.h"
 #include "base/failpoint.h"
 #include "base/fd.h"
 #include "engine-core/layout.h"
@@ -131,6 +132,20 @@ TEST_F(EngineTest, OneCommitForManyContainers) {
   EXPECT_EQ(Another()->ListContainers({})->size(), 5u);
 }
 
+TEST_F(EngineTest, ManyRemovedContainersAreDeletedBehindTheCommand) {
+  for (int i = 0; i < 6; ++i) Run(Sleeper("many-" + std::to_string(i)));
+  for (int i = 0; i < 6; ++i) {
+    ASSERT_TRUE(engine_->RemoveContainer("many-" + std::to_string(i), {true, false}));
+  }
+  ASSERT_TRUE(engine_->Commit());
+  EXPECT_TRUE(std::filesystem::is_empty(Options().root + "/containers"));
+  // The process that deletes holds this lock until it is done.
+  const auto done = FileLock::Acquire(Options().run + "/locks/trash", FileLock::Mode::kExclusive);
+  ASSERT_TRUE(done);
+  engine_ = Another();
+  ASSERT_TRUE(engine_->CreateVolume({"nudge", "", {}, {}, {}}));
+}
+
 TEST_F(EngineTest, AutoRemoveContainerNeedsNoCommitAndGoesWithTheNextCommand) {
   ContainerConfig config = Shell("brief", "exit 0");
   config.auto_remove = true;
@@ -180,9 +195,9 @@ TEST_F(EngineTest, DeathOfAMonitorEndsItsContainerAndTheNextCommandStartsItAgain
   ASSERT_TRUE(engine_->CreateVolume({"nudge", "", {}, {}, {}}));
   ASSERT_TRUE(engine_->Commit());
   EXPECT_EQ(engine_->InspectContainer(id)->state.status, ContainerStatus::kRunning);
-  EXPECT_EQ(notices_, (std::vector<std::string>{
-                          "container orphan ended because its monitor was killed",
-                          "container orphan was started again by its restart policy"}));
+  EXPECT_EQ(notices_,
+            (std::vector<std::string>{"container orphan ended because its monitor was killed",
+                                      "container orphan was started again by its restart policy"}));
 }
 
 TEST_F(EngineTest, PauseStopsAndUnpauseContinues) {
