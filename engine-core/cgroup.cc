@@ -49,7 +49,12 @@ Status SeedCpuset(const std::string& parent, const std::string& folder) {
   for (const char* file : {"/cpuset.cpus", "/cpuset.mems"}) {
     SKIFF_ASSIGN(const std::string own, ReadFile(folder + file));
     if (!Trim(own).empty()) continue;
-    SKIFF_ASSIGN(const std::string inherited, ReadFile(parent + file));
+    SKIFF_ASSIGN(std::string inherited, ReadFile(parent + file));
+    if (Trim(inherited).empty()) {
+      // Somebody else has just made the parent and not come to this yet. The root is never empty.
+      SKIFF_TRY(SeedCpuset(parent.substr(0, parent.rfind('/')), parent));
+      SKIFF_ASSIGN(inherited, ReadFile(parent + file));
+    }
     SKIFF_TRY(WriteFileValue(folder + file, Trim(inherited)));
   }
   return {};
