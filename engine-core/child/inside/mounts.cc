@@ -278,6 +278,9 @@ void EnterRoot(const InitPlan& plan, const MountedRoot& mounted) {
   if (result >= 0) result = Syscall(__NR_umount2, W("."), 2 /* MNT_DETACH */);
   if (result >= 0) result = Syscall(__NR_chdir, W("/"));
   if (result < 0) Die(result, "cannot enter the container's root");
+  // What still lies on top of it would be the host: there "/.." and setns(2) lead.
+  if (MountIdOf("/") != MountIdOf("/.."))
+    Die(-EBUSY, "cannot leave the host's root: there is a mount on top of it");
 }
 
 }  // namespace skiff::engine::child::inside

@@ -67,7 +67,8 @@ int MakeStage() {
   return stage;
 }
 
-// mount(2) from inside /proc/self/fd, where the name of a layer is its number: 500 layers fit.
+// mount(2) from inside /proc/self/fd, where the name of a layer is its number: 500 layers fit. The
+// result is detached, as that of fsconfig.
 int MountByMount(const InitPlan& plan) {
   const int stage = MakeStage();
   Text<kMountOptionLimit> options;
@@ -94,8 +95,15 @@ int MountByMount(const InitPlan& plan) {
   result = Syscall(__NR_mount, W("overlay"), W(target.data), W("overlay"), 0, W(options.data));
   if (result < 0) Die(result, "cannot mount the container's layers");
   Syscall(__NR_chdir, W("/"));
-  const int root = OpenAt(stage, "root", kOpenPath | kOpenDirectory);
+  // The stage may not stay on top of the old root: the unmount after pivot_root(2) takes what lies
+  // on top, and with the stage in its way the host's root would stay there for "/.." and setns(2).
+  const int root = OpenTree(stage, "root", false);
   if (root < 0) Die(root, "cannot open the container's root");
+  target.size = 0;
+  target.Add("/proc/self/fd/");
+  target.AddNumber(static_cast<uint64_t>(stage));
+  result = Syscall(__NR_umount2, W(target.data), 2 /* MNT_DETACH */);
+  if (result < 0) Die(result, "cannot unmount the folder for the container's root");
   Close(stage);
   return root;
 }
@@ -117,7 +125,7 @@ int MountRoot(const InitPlan& plan) {
     if (root < 0 && plan.overlay == OverlayChoice::kFsconfig)
       Die(root, "cannot mount the container's layers by fsconfig");
   }
-  if (root < 0) return MountByMount(plan);
+  if (root < 0) root = MountByMount(plan);
   const Word moved = MoveMount(root, old_root);
   if (moved < 0) Die(moved, "cannot attach the container's root");
   Close(old_root);

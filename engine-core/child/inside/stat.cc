@@ -26,6 +26,12 @@ FileFacts FactsOfPath(const char* path, Word* error) {
   return *error < 0 ? FileFacts{} : Convert(data);
 }
 
+uint64_t MountIdOf(const char* path) {
+  struct statx data;
+  if (Syscall(__NR_statx, kAtCwd, W(path), 0, STATX_MNT_ID, W(&data)) < 0) return 0;
+  return (data.stx_mask & STATX_MNT_ID) != 0 ? data.stx_mnt_id : 0;
+}
+
 bool IsCharacterDevice(int fd, uint32_t major, uint32_t minor) {
   const FileFacts facts = FactsOf(fd);
   return (facts.mode & 0170000) == 0020000 && facts.device_major == major &&

@@ -28,6 +28,8 @@ inline bool IsPipe(int fd) {
 }
 bool IsCharacterDevice(int fd, uint32_t major, uint32_t minor);
 
+uint64_t MountIdOf(const char* path);  // 0: unknown (before Linux 5.8).
+
 // statfs f_type, 0 when unknown.
 uint64_t FileSystemMagic(int fd);
 

@@ -58,6 +58,34 @@ TEST_F(ExecTest, RunsInAllNamespacesOfTheContainer) {
             std::filesystem::read_symlink("/proc/self/ns/pid"));
 }
 
+// Whatever lies on top of the container's root is where setns(2) and "/.." lead.
+class RootOfTest : public ExecTest, public ::testing::WithParamInterface<OverlayMethod> {};
+
+TEST_P(RootOfTest, NothingLiesOnTopOfTheContainersRoot) {
+  WriteImageFile("/mark", "container\n");
+  ForceOverlayMethodForTesting(GetParam());
+  Running init = Start(ShellSpec("cat /../mark; cd /..; cat mark; exec sleep 1000"));
+  if (GetParam() == OverlayMethod::kFsconfig &&
+      init.error.find("by fsconfig") != std::string::npos) {
+    Finish(std::move(init));
+    GTEST_SKIP() << "this kernel has no lowerdir+ (Linux 6.7)";
+  }
+  ASSERT_EQ(init.error, "");
+  char buffer[20];
+  EXPECT_EQ(read(init.output.get(), buffer, 10), 10);
+  EXPECT_EQ(std::string(buffer, 10), "container\n");
+  EXPECT_EQ(read(init.output.get(), buffer, 10), 10);
+  EXPECT_EQ(std::string(buffer, 10), "container\n");
+  spec_ = MakeSpec({"sleep", "1000"});
+  init_ = std::move(init);
+  EXPECT_EQ(Exec(Script("cat /mark /../mark; grep -c ' / / ' /proc/self/mountinfo")).output,
+            "container\ncontainer\n1\n");
+}
+
+INSTANTIATE_TEST_SUITE_P(Methods, RootOfTest,
+                         ::testing::Values(OverlayMethod::kAutomatic, OverlayMethod::kFsconfig,
+                                           OverlayMethod::kMount));
+
 TEST_F(ExecTest, HasTheContainersRightsAndNoMore) {
   StartContainer(MakeSpec({"sleep", "1000"}));
   ExecSpec exec = Script("grep -E '^(Cap|Seccomp:|NoNew)' /proc/self/status");
