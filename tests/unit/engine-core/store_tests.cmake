@@ -4,7 +4,7 @@ skiff_test(image_test LABEL unit SOURCES config_json_test.cc references_test.cc 
            LINK skiff_image)
 skiff_test(unpack_test LABEL unit SOURCES unpack_test.cc tree_writer_test.cc
            LINK skiff_transfer_unpack z)
-skiff_test(embedded_test LABEL unit SOURCES etc_files_test.cc intents_test.cc merge_test.cc
+skiff_test(embedded_test LABEL unit SOURCES bus_message_test.cc etc_files_test.cc intents_test.cc merge_test.cc
            names_test.cc project_lock_test.cc spec_test.cc
            LINK skiff_engine_core)
 skiff_test(fake_engine_test LABEL unit SOURCES fake_engine_test.cc LINK skiff_fake_engine)
