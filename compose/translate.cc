@@ -239,6 +239,25 @@ void TranslateNamespace(const std::string& mode, Field field, std::string& out,
   }
 }
 
+// Names other services of the network have for this one by `links: ["service:alias"]`. docker shows
+// such a name to the linking container alone; here the whole network knows it.
+std::vector<std::string> LinkAliases(const schema::Project& project, const std::string& service,
+                                     const std::string& network) {
+  std::vector<std::string> aliases;
+  for (const auto& [name, other] : project.services) {
+    const bool shares = std::any_of(
+        other.networks.begin(), other.networks.end(),
+        [&](const schema::ServiceNetwork& joined) { return joined.network == network; });
+    if (!shares) continue;
+    for (const std::string& link : other.links) {
+      const size_t colon = link.find(':');
+      if (colon == std::string::npos || link.substr(0, colon) != service) continue;
+      aliases.push_back(link.substr(colon + 1));
+    }
+  }
+  return aliases;
+}
+
 void TranslateNetworks(const schema::Project& project, const schema::Service& service,
                        const TranslateOptions& options, TranslatedService& out) {
   TranslateNamespace(service.network_mode, Field::kNetwork, out.config.network_mode,
@@ -262,6 +281,14 @@ void TranslateNetworks(const schema::Project& project, const schema::Service& se
     for (const std::string& alias : network.aliases) {
       if (options.oneoff || alias == service.name) continue;
       endpoint.aliases.push_back(alias);
+    }
+    if (!options.oneoff) {
+      for (std::string& alias : LinkAliases(project, service.name, network.network)) {
+        if (std::find(endpoint.aliases.begin(), endpoint.aliases.end(), alias) ==
+            endpoint.aliases.end()) {
+          endpoint.aliases.push_back(std::move(alias));
+        }
+      }
     }
     endpoint.ipv4_address = network.ipv4_address;
     endpoint.ipv6_address = network.ipv6_address;

@@ -264,10 +264,6 @@ void UpPlanner::WarnAboutKeys() {
     if (!service.pre_start.empty()) warn(service, "pre_start");
     if (!service.post_start.empty()) warn(service, "post_start");
     if (!service.pre_stop.empty()) warn(service, "pre_stop");
-    for (const std::string& link : service.links) {
-      const std::vector<std::string_view> parts = Split(link, ':');
-      if (parts.size() > 1 && parts[1] != parts[0]) warn(service, "links");
-    }
   }
 }
 

@@ -125,6 +125,15 @@ TEST_F(TranslateTest, NetworksComeInOrderOfPriorityWithAliases) {
   EXPECT_THAT(Translate("web", {.oneoff = true}).endpoints[0].aliases, testing::IsEmpty());
 }
 
+TEST_F(TranslateTest, AServiceIsKnownByTheNamesOfLinksToIt) {
+  AddService("db");
+  AddService("web").links = {"db:database", "db", "cache:db"};
+  AddService("apart").links = {"db:secret"};
+  project_.services.at("apart").networks.clear();
+  EXPECT_THAT(Translate("db").endpoints[0].aliases, testing::ElementsAre("db", "database"));
+  EXPECT_THAT(Translate("web").endpoints[0].aliases, testing::ElementsAre("web"));
+}
+
 TEST_F(TranslateTest, NetworkModesOfTheHostAndOfOthers) {
   schema::Service& web = AddService("web");
   web.networks.clear();
