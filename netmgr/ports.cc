@@ -66,6 +66,12 @@ Result<Fd> BindSocket(const IpAddress& address, uint16_t port, int protocol) {
   if (address.v6 && ::setsockopt(socket.get(), IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) != 0) {
     return BindFailure(address, port, errno);
   }
+  // Connections that the relay ended stay in TIME-WAIT for a minute: a restart takes the port
+  // anyway. Nobody else can, since a socket that listens is not shared.
+  if (protocol == IPPROTO_TCP && port != 0 &&
+      ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0) {
+    return BindFailure(address, port, errno);
+  }
   const SocketAddress where = MakeSocketAddress(address, port);
   if (::bind(socket.get(), reinterpret_cast<const sockaddr*>(&where.storage), where.length) != 0) {
     return BindFailure(address, port, errno);

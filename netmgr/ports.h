@@ -19,8 +19,8 @@ struct PortReservationRequest {
 
 // A published port that is ours. It stays so as long as one of the sockets is open: they are passed
 // to the container's monitor, which keeps them (and their copies across restarts) until it ends.
-// They are bound without SO_REUSEADDR; those of TCP and SCTP listen. Where the kernel forwards the
-// port, they receive nothing.
+// Those of TCP and SCTP listen, so nobody shares them; TIME-WAIT of earlier connections to the port
+// does not keep it. Where the kernel forwards the port, they receive nothing.
 struct PortReservation {
   std::string host_ip;  // As asked for.
   uint16_t port = 0;

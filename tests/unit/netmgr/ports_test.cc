@@ -37,6 +37,27 @@ TEST(PortsTest, NobodyWithReuseaddrGetsIt) {
   EXPECT_NE(::bind(other.get(), reinterpret_cast<sockaddr*>(&where), sizeof where), 0);
 }
 
+TEST(PortsTest, ConnectionsThatEndedDoNotKeepThePort) {
+  auto reserved = ReservePort({kAlone, 0, 0, IPPROTO_TCP}).value();
+  const uint16_t port = reserved.port;
+  // Any free port was ours once; as in a restart, it is asked for by its number from now on.
+  reserved = {};
+  reserved = ReservePort({kAlone, port, 0, IPPROTO_TCP}).value();
+  sockaddr_in where = {};
+  socklen_t size = sizeof where;
+  ASSERT_EQ(::getsockname(reserved.v4.get(), reinterpret_cast<sockaddr*>(&where), &size), 0);
+  Fd client(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  ASSERT_EQ(::connect(client.get(), reinterpret_cast<sockaddr*>(&where), sizeof where), 0);
+  Fd served(::accept4(reserved.v4.get(), nullptr, nullptr, SOCK_CLOEXEC));
+  ASSERT_TRUE(served.valid());
+  // The side that closes first has the port in TIME-WAIT.
+  served.reset();
+  client.reset();
+  reserved = {};
+  const auto again = ReservePort({kAlone, port, 0, IPPROTO_TCP});
+  EXPECT_TRUE(again) << again.error().Text();
+}
+
 TEST(PortsTest, ARangeGivesTheNextFreePort) {
   auto first = ReservePort({kAlone, 0, 0, IPPROTO_TCP}).value();
   if (first.port == 65535) GTEST_SKIP() << "no port after the last one";
