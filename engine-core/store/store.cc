@@ -213,6 +213,7 @@ Status Store::Put(ContainerRecord record) {
   SKIFF_TRY(Fresh());
   auto row = std::make_shared<ContainerRecord>(std::move(record));
   if (!row->config.auto_remove) {
+    if (containers_.base.contains(row->id)) updated_containers_.insert(row->id);
     containers_.changes[row->id] = std::move(row);
     return {};
   }
@@ -429,6 +430,11 @@ Status Store::Commit() {
   SKIFF_ASSIGN(const FileLock writer,
                FileLock::Acquire(layout_.lock("store"), FileLock::Mode::kExclusive));
   const std::lock_guard lock(mutex_);
+  // A container that another command has removed since does not rise from the dead.
+  SKIFF_TRY(Fresh());
+  for (const std::string& id : updated_containers_) {
+    if (!containers_.base.contains(id)) containers_.changes.erase(id);
+  }
   SKIFF_TRY(database_->Execute("BEGIN IMMEDIATE"));
   if (Status written = WriteAll(); !written) {
     // The changes stay pending; a failed rollback would only repeat the first failure.
@@ -436,6 +442,7 @@ Status Store::Commit() {
     return written;
   }
   ++commits_;
+  updated_containers_.clear();
   containers_.Settle();
   networks_.Settle();
   volumes_.Settle();

@@ -3,6 +3,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -91,6 +92,7 @@ class Store {
   int64_t rows_stamp_ = -1;
   int commits_ = 0;
   Table<ContainerRecord> containers_;
+  std::set<std::string> updated_containers_;  // Changes of rows that others can remove meanwhile.
   std::map<std::string, Ptr<ContainerRecord>> volatile_;
   Table<NetworkRecord> networks_;
   Table<Volume> volumes_;
