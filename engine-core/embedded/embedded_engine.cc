@@ -73,14 +73,15 @@ EmbeddedEngine::EmbeddedEngine(EmbeddedOptions options)
       intents_(layout_),
       volumes_(layout_.volumes(), layout_.trash()),
       images_(layout_, store_, options_.transfer_program),
-      network_(layout_, root_hash_) {}
+      network_(layout_, root_hash_),
+      delegated_unit_(root_hash_) {}
 
 EmbeddedEngine::~EmbeddedEngine() {
   // Documented: the destructor cannot report a failure; what stays undone is in the intents.
   [[maybe_unused]] const Status committed = Commit();
 }
 
-Status EmbeddedEngine::Open() {
+Status EmbeddedEngine::OpenRoots() {
   const std::lock_guard lock(open_mutex_);
   if (open_) return {};
   if (!layout_.Prepared()) SKIFF_TRY(layout_.Prepare(&rebooted_));
@@ -88,8 +89,19 @@ Status EmbeddedEngine::Open() {
   return {};
 }
 
+Status EmbeddedEngine::Open() {
+  SKIFF_TRY(OpenRoots());
+  {
+    const std::lock_guard lock(open_mutex_);
+    if (std::exchange(looked_, true)) return {};
+  }
+  // What a dead command left half done is put right before anybody decides by it.
+  SKIFF_ASSIGN(const bool died, intents_.SomebodyDied());
+  return died ? OpenForChange() : Status();
+}
+
 Status EmbeddedEngine::OpenForChange() {
-  SKIFF_TRY(Open());
+  SKIFF_TRY(OpenRoots());
   const std::lock_guard lock(open_mutex_);
   if (reconciled_) return {};
   reconciled_ = true;
@@ -129,13 +141,22 @@ Result<Ptr<ContainerRecord>> EmbeddedEngine::Again(const std::string& id) {
 Result<CgroupManager*> EmbeddedEngine::Cgroups() {
   const std::lock_guard lock(lazy_mutex_);
   if (!cgroups_) {
-    SKIFF_ASSIGN(delegated_unit_, DelegatedUnit::Ensure(root_hash_));
-    CgroupManager::Options options;
-    options.root_hash = root_hash_;
-    if (delegated_unit_) options.parent = delegated_unit_->cgroup();
-    SKIFF_ASSIGN(cgroups_, CgroupManager::Create(std::move(options)));
+    SKIFF_ASSIGN(cgroups_, CgroupManager::Create({root_hash_, delegated_unit_.cgroup()}));
   }
   return cgroups_.get();
+}
+
+void EmbeddedEngine::HoldUnit() {
+  const std::lock_guard lock(lazy_mutex_);
+  if (unit_lost_) return;
+  const auto joined = delegated_unit_.Hold();
+  if (!joined) {
+    unit_lost_ = true;
+    Notice("containers run without a unit of systemd: " + joined.error().Text());
+    return;
+  }
+  // It may hold folders of a unit that somebody has stopped; a start may be using it still.
+  if (*joined && launcher_) old_launchers_.push_back(std::move(launcher_));
 }
 
 Result<Launcher*> EmbeddedEngine::GetLauncher() {
@@ -178,13 +199,17 @@ Status EmbeddedEngine::Commit() {
   const Status stored = store_.Commit();
   rows.Done();
   keep(stored);
+  bool done = stored.has_value();
   if (network_.HasWork()) {
     const TraceSpan span("engine.commit.network");
     std::vector<std::string> warnings;
-    keep(network_.Flush([this] { return WholeFirewall(); }, &warnings));
+    const Status flushed = network_.Flush([this] { return WholeFirewall(); }, &warnings);
+    keep(flushed);
     for (const std::string& text : warnings) Notice(text);
+    done = done && flushed;
   }
-  if (!stored) return first;
+  // The intents stay: they tell the next command what is missing.
+  if (!done) return first;
   {
     const TraceSpan span("engine.commit.retire");
     keep(RetireIfIdle());

@@ -81,7 +81,8 @@ class EmbeddedEngine : public Engine {
   // Its record; kNotFound. For the watch.
   Result<Ptr<ContainerRecord>> RecordOf(std::string_view ref) { return store_.FindContainer(ref); }
   Result<std::vector<Ptr<ContainerRecord>>> Records() { return store_.Containers(); }
-  // For calls that change nothing: the roots stand.
+  // For calls that change nothing: the roots stand, and no dead command's work lies about half
+  // done.
   Status Open();
 
  private:
@@ -111,6 +112,7 @@ class EmbeddedEngine : public Engine {
     std::vector<std::string> warnings;
   };
 
+  Status OpenRoots();
   // Opens and, once per process, puts right what others left behind.
   Status OpenForChange();
   Result<StateGuard> LockState();
@@ -118,6 +120,8 @@ class EmbeddedEngine : public Engine {
   // With its lock held: the record again, since somebody may have removed the container meanwhile.
   Result<Ptr<ContainerRecord>> Again(const std::string& id);
   Result<CgroupManager*> Cgroups();
+  // Before anything is started; what keeps it from its unit is a notice.
+  void HoldUnit();
   Result<Launcher*> GetLauncher();
   void Notice(const std::string& text);
   void Journal(std::string_view type, std::string_view action, const std::string& actor,
@@ -142,6 +146,8 @@ class EmbeddedEngine : public Engine {
 
   // start.cc
   Status Start(const ContainerRecord& record);
+  Result<bool> AwaitStartOrEnd(const ContainerRecord& record);
+  Status SetStarted(ContainerRecord record);
   Result<Preparation> Prepare(ContainerRecord& record);
   Status PrepareNetwork(ContainerRecord& record, Preparation& out);
   Result<Publication> PreparePorts(const ContainerRecord& record);
@@ -156,6 +162,8 @@ class EmbeddedEngine : public Engine {
   Status SetDesired(const std::string& id, store::Desired desired);
   // What a container that does not run any more leaves in the kernel goes away.
   Status AfterEnd(const ContainerRecord& record);
+  // Said before the ports of a container open or close: the firewall follows with the commit.
+  Status AnnouncePorts(const ContainerRecord& record);
   Status KillLeft(const std::string& id, const std::string& cgroup_parent);
   Status EndNow(const ContainerRecord& record);
   Status Erase(const ContainerRecord& record, bool anonymous_volumes);
@@ -175,7 +183,12 @@ class EmbeddedEngine : public Engine {
   Status RepairIntent(const Intent& intent);
   Status ReconcileContainer(const ContainerRecord& record, bool rebooted);
   Status RestartOrphans();
+  // Ports of every container that runs, of commands that have not committed as well.
+  std::vector<net::PublishSpec> MarkedPorts();
+  // Takes out of the firewall what no marker speaks of.
+  Status SweepPorts();
   Status DestroyGarbage(const std::string& id);
+  Status DestroyGarbage(const ContainerRecord& record);
   Status EmptyTrash();
   Status EmptyTrashDetached();
   Status DeleteTrash();
@@ -200,13 +213,16 @@ class EmbeddedEngine : public Engine {
   std::mutex open_mutex_;
   bool open_ = false;
   bool rebooted_ = false;
+  bool looked_ = false;
   bool reconciled_ = false;
 
   std::mutex state_mutex_;
   std::mutex lazy_mutex_;
-  std::unique_ptr<DelegatedUnit> delegated_unit_;  // Null without systemd.
+  DelegatedUnit delegated_unit_;
+  bool unit_lost_ = false;
   std::unique_ptr<CgroupManager> cgroups_;
   std::unique_ptr<Launcher> launcher_;
+  std::vector<std::unique_ptr<Launcher>> old_launchers_;
   std::mutex containers_mutex_;
   std::map<std::string, std::shared_ptr<std::mutex>> container_mutexes_;
   std::map<std::string, std::shared_ptr<DeferredState>> waiting_;  // By container id.

@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <memory>
@@ -97,7 +98,10 @@ Status IntentLog::OpenOwn() {
   if (file_.valid()) return {};
   const std::string path = layout_.intents() + "/" + RandomHex(8);
   SKIFF_ASSIGN(file_, OpenFile(path, O_RDWR | O_CREAT | O_EXCL | O_APPEND, 0600));
-  if (::flock(file_.get(), LOCK_EX | LOCK_NB) != 0) return FailErrno("cannot lock '" + path + "'");
+  // Waits for nobody but who asks just now whether the file has an owner.
+  while (::flock(file_.get(), LOCK_EX) != 0) {
+    if (errno != EINTR) return FailErrno("cannot lock '" + path + "'");
+  }
   path_ = path;
   return {};
 }
@@ -145,6 +149,17 @@ Result<std::vector<IntentLog::Leftover>> IntentLog::Leftovers() const {
                       return {};
                     }));
   return all;
+}
+
+Result<bool> IntentLog::SomebodyDied() const {
+  bool died = false;
+  SKIFF_TRY(ForEach(
+      layout_.intents(), path_, [&](const std::string&, const Fd& file, bool alive) -> Status {
+        struct stat info {};
+        died = died || (!alive && ::fstat(file.get(), &info) == 0 && info.st_size > 0);
+        return {};
+      }));
+  return died;
 }
 
 Status IntentLog::Forget(const Leftover& leftover) {

@@ -18,7 +18,8 @@ struct Intent {
     kRemoveContainer,
     kCreateNetwork,
     kRemoveNetwork,
-    kLayer
+    kLayer,
+    kPorts
   };
   Kind kind = Kind::kCreateContainer;
   std::string id;
@@ -30,7 +31,7 @@ struct Intent {
 
 // One file per process in <run>/intents, with a lock held while the process lives: a file without
 // an owner tells of a command that died. Appended without a sync, because a power cut removes what
-// it speaks of as well. Callers hold the state lock for every call.
+// it speaks of as well. Callers hold the state lock for every call but SomebodyDied().
 class IntentLog {
  public:
   explicit IntentLog(const Layout& layout) : layout_(layout) {}
@@ -49,6 +50,8 @@ class IntentLog {
   };
   // Of commands that died. The caller repairs, then calls Forget().
   Result<std::vector<Leftover>> Leftovers() const;
+  // True when there may be leftovers with something in them; needs no lock.
+  Result<bool> SomebodyDied() const;
   static Status Forget(const Leftover& leftover);
 
  private:

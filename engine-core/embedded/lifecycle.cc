@@ -57,6 +57,15 @@ Status EmbeddedEngine::AfterEnd(const ContainerRecord& record) {
   return {};
 }
 
+Status EmbeddedEngine::AnnouncePorts(const ContainerRecord& record) {
+  if (record.config.ports.empty()) return {};
+  SKIFF_ASSIGN(const StateGuard guard, LockState());
+  Intent intent;
+  intent.kind = Intent::Kind::kPorts;
+  intent.id = record.id;
+  return intents_.Append(intent);
+}
+
 Status EmbeddedEngine::KillLeft(const std::string& id, const std::string& cgroup_parent) {
   // Normally nobody is left: the kernel ended the PID namespace with its monitor. With a shared PID
   // namespace the cgroup is what finds the processes.
@@ -69,14 +78,16 @@ Status EmbeddedEngine::KillLeft(const std::string& id, const std::string& cgroup
 Status EmbeddedEngine::StopContainer(std::string_view ref, const StopOptions& options) {
   const TraceSpan span("engine.stop");
   SKIFF_TRY(OpenForChange());
-  SKIFF_ASSIGN(const auto record, store_.FindContainer(ref));
+  SKIFF_ASSIGN(const auto found, store_.FindContainer(ref));
   int signal = 0;
   if (!options.signal.empty()) {
     SKIFF_ASSIGN(signal, ParseSignal(options.signal));
   }
-  SKIFF_ASSIGN(const ContainerGuard guard, LockContainer(record->id));
+  SKIFF_ASSIGN(const ContainerGuard guard, LockContainer(found->id));
+  SKIFF_ASSIGN(const auto record, Again(found->id));
   const std::string run_dir = layout_.run_container(record->id);
   const MonitorClient client(run_dir);
+  SKIFF_TRY(AnnouncePorts(*record));
   if (client.Alive()) {
     SKIFF_TRY(Failpoint("engine.stop"));
     if (const Status stopped = client.Stop(signal, options.timeout); !stopped && !IsGone(stopped)) {
@@ -103,6 +114,9 @@ Status EmbeddedEngine::KillContainer(std::string_view ref, int signal_number) {
   // docker: SIGKILL waits for the end, others do not.
   SKIFF_TRY(AwaitMonitorExit(run_dir, -1));
   SKIFF_ASSIGN(const ContainerGuard guard, LockContainer(record->id));
+  // Whoever removed it, or started it again meanwhile, has done the rest.
+  if (!Again(record->id) || client.Alive()) return {};
+  SKIFF_TRY(AnnouncePorts(*record));
   SKIFF_TRY(AfterEnd(*record));
   return SetDesired(record->id, store::Desired::kStopped);
 }
@@ -117,6 +131,7 @@ Status EmbeddedEngine::RestartContainer(std::string_view ref, const StopOptions&
   }
   {
     SKIFF_ASSIGN(const ContainerGuard guard, LockContainer(record->id));
+    SKIFF_TRY(Again(record->id));
     const MonitorClient client(layout_.run_container(record->id));
     if (client.Alive()) {
       SKIFF_TRY(Failpoint("engine.restart"));
@@ -183,7 +198,9 @@ Status EmbeddedEngine::EndNow(const ContainerRecord& record) {
   const std::string run_dir = layout_.run_container(record.id);
   const MonitorClient client(run_dir);
   if (!client.Alive()) return {};
-  const Status killed = client.Kill(SIGKILL);
+  Status killed = client.Kill(SIGKILL);
+  // Between two runs there is nobody to kill, but a policy to call off.
+  if (!killed && !IsGone(killed)) killed = client.Stop(SIGKILL, Nanoseconds::zero());
   if (!killed && !IsGone(killed)) {
     // A monitor that does not answer: its processes are ended behind its back.
     SKIFF_ASSIGN(const CgroupManager* cgroups, Cgroups());

@@ -59,6 +59,12 @@ Status NetworkSide::EnsureBridge(const store::NetworkRecord& network) {
   if (standing_.contains(network.network.id)) return {};
   SKIFF_ASSIGN(net::HostNetwork * host, Host());
   SKIFF_TRY(host->CreateBridge(BridgeOf(network)));
+  if (standing_.empty()) {
+    // After a reboot, or when somebody flushed the ruleset: the networks stand in no table.
+    SKIFF_TRY(OpenFirewall());
+    SKIFF_ASSIGN(const bool stands, firewall_->TableStands());
+    if (!stands) missing_ = unguarded_ = true;
+  }
   standing_.insert(network.network.id);
   return {};
 }
@@ -69,6 +75,7 @@ Status NetworkSide::AddNetwork(const store::NetworkRecord& network) {
   const std::lock_guard lock(mutex_);
   SKIFF_TRY(OpenFirewall());
   firewall_->AddNetwork({network.bridge, network.network.config.internal});
+  unguarded_ = true;
   return {};
 }
 
@@ -122,8 +129,7 @@ Status NetworkSide::Publish(const std::vector<net::PublishSpec>& ports) {
 Status NetworkSide::Unpublish(const std::vector<net::PublishSpec>& ports) {
   if (ports.empty()) return {};
   const std::lock_guard lock(mutex_);
-  SKIFF_TRY(OpenFirewall());
-  for (const net::PublishSpec& port : ports) firewall_->Unpublish(port);
+  unpublished_.insert(unpublished_.end(), ports.begin(), ports.end());
   return {};
 }
 
@@ -141,7 +147,8 @@ void NetworkSide::WantRebuild() {
 
 bool NetworkSide::HasWork() {
   const std::lock_guard lock(mutex_);
-  return rebuild_ || !doomed_.empty() || (firewall_ && firewall_->HasChanges());
+  return rebuild_ || missing_ || !doomed_.empty() || !unpublished_.empty() ||
+         (firewall_ && firewall_->HasChanges());
 }
 
 Status NetworkSide::RemoveDetached() {

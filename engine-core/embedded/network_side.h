@@ -1,11 +1,13 @@
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <mutex>
 #include <set>
 #include <string>
 #include <vector>
 
+#include "base/atomic_file.h"
 #include "base/error.h"
 #include "engine-core/layout.h"
 #include "engine-core/store/store.h"
@@ -53,20 +55,20 @@ class NetworkSide {
   template <typename MakeState>
   Status Flush(MakeState state, std::vector<std::string>* warnings) {
     const std::lock_guard lock(mutex_);
-    bool rebuild = rebuild_;
-    if (!rebuild && firewall_ && firewall_->HasChanges()) {
-      SKIFF_ASSIGN(const net::FirewallReport report, firewall_->Apply());
-      *warnings = report.warnings;
-      rebuild = report.was_missing;
-    }
-    if (rebuild) {
-      SKIFF_ASSIGN(const net::FirewallState wanted, state());
-      SKIFF_TRY(OpenFirewall());
-      SKIFF_ASSIGN(const net::FirewallReport report, firewall_->Rebuild(wanted));
-      warnings->insert(warnings->end(), report.warnings.begin(), report.warnings.end());
-      rebuild_ = false;
-    }
+    SKIFF_TRY(ApplyFirewall(state, warnings));
     return RemoveDetached();
+  }
+  // The firewall's part of it alone, when a network of this command is not guarded yet: its
+  // containers must not run before the rules that keep them apart and away from the host.
+  template <typename MakeState>
+  Status Guard(MakeState state, std::vector<std::string>* warnings) {
+    const std::lock_guard lock(mutex_);
+    return unguarded_ ? ApplyFirewall(state, warnings) : Status();
+  }
+
+  // True for two that cannot both be published.
+  static bool SamePlace(const net::PublishSpec& a, const net::PublishSpec& b) {
+    return a.host_ip == b.host_ip && a.host_port == b.host_port && a.protocol == b.protocol;
   }
 
   // Nothing of this root needs the firewall any more. The links of `networks` go at once.
@@ -82,6 +84,50 @@ class NetworkSide {
   Result<net::HostNetwork*> Host();  // With mutex_ held.
   Status OpenFirewall();
   Status RemoveDetached();
+  // With mutex_ held. One process at a time, so that a port that one of them closes and another
+  // opens again ends up open: markers are written before ports are published.
+  template <typename MakeState>
+  Status ApplyFirewall(MakeState state, std::vector<std::string>* warnings) {
+    if (!rebuild_ && !missing_ && unpublished_.empty() && !(firewall_ && firewall_->HasChanges()))
+      return {};
+    SKIFF_ASSIGN(const FileLock alone,
+                 FileLock::Acquire(layout_.lock("firewall"), FileLock::Mode::kExclusive));
+    SKIFF_TRY(OpenFirewall());
+    bool rebuild = rebuild_;
+    if (missing_ && !rebuild) {
+      // Another command may have made it since, with networks in it that have no row yet.
+      SKIFF_ASSIGN(const bool stands, firewall_->TableStands());
+      rebuild = !stands;
+    }
+    if (!rebuild) {
+      SKIFF_TRY(QueueUnpublished(state));
+      if (firewall_->HasChanges()) {
+        SKIFF_ASSIGN(const net::FirewallReport report, firewall_->Apply());
+        *warnings = report.warnings;
+        rebuild = report.was_missing;
+      }
+    }
+    if (rebuild) {
+      SKIFF_ASSIGN(const net::FirewallState wanted, state());
+      SKIFF_ASSIGN(const net::FirewallReport report, firewall_->Rebuild(wanted));
+      warnings->insert(warnings->end(), report.warnings.begin(), report.warnings.end());
+      unpublished_.clear();
+    }
+    rebuild_ = missing_ = unguarded_ = false;
+    return {};
+  }
+  template <typename MakeState>
+  Status QueueUnpublished(MakeState state) {
+    if (unpublished_.empty()) return {};
+    SKIFF_ASSIGN(const net::FirewallState wanted, state());
+    for (const net::PublishSpec& port : unpublished_) {
+      const bool again = std::ranges::any_of(
+          wanted.ports, [&](const net::PublishSpec& other) { return SamePlace(port, other); });
+      if (!again) firewall_->Unpublish(port);
+    }
+    unpublished_.clear();
+    return {};
+  }
 
   Layout layout_;
   std::string root_hash_;
@@ -90,7 +136,10 @@ class NetworkSide {
   std::unique_ptr<net::Firewall> firewall_;
   std::set<std::string> standing_;  // Ids of networks whose bridge has been seen to.
   std::vector<net::BridgeSpec> doomed_;
+  std::vector<net::PublishSpec> unpublished_;
   bool rebuild_ = false;
+  bool missing_ = false;    // The table was, when a network was first needed.
+  bool unguarded_ = false;  // A network stands that the firewall may not know of.
 };
 
 }  // namespace skiff::engine::embedded

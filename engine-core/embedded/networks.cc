@@ -359,11 +359,8 @@ Result<net::FirewallState> EmbeddedEngine::WholeFirewall() {
   for (const auto& network : networks) {
     state.networks.push_back({network->bridge, network->network.config.internal});
   }
-  SKIFF_ASSIGN(const auto records, store_.Containers());
-  for (const auto& record : records) {
-    const auto ports = ReadLiveMarker(layout_, record->id);
-    if (ports) state.ports.insert(state.ports.end(), ports->begin(), ports->end());
-  }
+  // Those of other commands too, whose rows are to come.
+  state.ports = MarkedPorts();
   return state;
 }
 

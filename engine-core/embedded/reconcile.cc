@@ -70,12 +70,20 @@ Status EmbeddedEngine::Reconcile(bool rebooted) {
 Status EmbeddedEngine::RepairLeftovers() {
   SKIFF_ASSIGN(const StateGuard guard, LockState());
   SKIFF_ASSIGN(const auto leftovers, intents_.Leftovers());
+  bool any = false;
   for (const IntentLog::Leftover& leftover : leftovers) {
     for (const Intent& intent : leftover.intents) SKIFF_TRY(RepairIntent(intent));
+    any = any || !leftover.intents.empty();
     SKIFF_TRY(Failpoint("engine.reconcile.forget"));
     SKIFF_TRY(IntentLog::Forget(leftover));
   }
-  return {};
+  if (!any) return {};
+  {
+    const std::lock_guard lock(pending_mutex_);
+    removed_something_ = true;
+  }
+  // It may have died between the end of a container and the commit that closes its ports.
+  return SweepPorts();
 }
 
 Status EmbeddedEngine::RepairIntent(const Intent& intent) {
@@ -93,14 +101,17 @@ Status EmbeddedEngine::RepairIntent(const Intent& intent) {
       const bool orphan =
           row && row->config.auto_remove && StateOf(*row).status == ContainerStatus::kCreated;
       if (row && !orphan) return {};
-      if (row) SKIFF_TRY(store_.EraseContainer(intent.id));
       Notice("container " + ShortId(intent.id) + " had been left half made: removed");
-      return DestroyGarbage(intent.id);
+      if (!row) return DestroyGarbage(intent.id);
+      SKIFF_TRY(store_.EraseContainer(intent.id));
+      return DestroyGarbage(*row);
     }
     case Intent::Kind::kRemoveContainer: {
       SKIFF_ASSIGN(const auto row, container_row());
-      if (row) SKIFF_TRY(store_.EraseContainer(intent.id));
-      return DestroyGarbage(intent.id);
+      if (!row) return DestroyGarbage(intent.id);
+      SKIFF_TRY(store_.EraseContainer(intent.id));
+      SKIFF_TRY(DestroyGarbage(*row));
+      return PassName(*row);
     }
     case Intent::Kind::kCreateNetwork:
     case Intent::Kind::kRemoveNetwork: {
@@ -112,7 +123,15 @@ Status EmbeddedEngine::RepairIntent(const Intent& intent) {
       gone.network.id = intent.id;
       gone.bridge = net::BridgeName(root_hash_, intent.id);
       gone.link_group = net::LinkGroup(intent.id);
+      // Nobody knows any more; what the firewall does not hold is not taken out.
+      gone.network.config.internal = true;
       return network_.RemoveNetwork(gone);
+    }
+    case Intent::Kind::kPorts: {
+      // Those that should be closed are found by SweepPorts().
+      if (!MonitorClient(layout_.run_container(intent.id)).Alive()) return {};
+      const auto ports = ReadLiveMarker(layout_, intent.id);
+      return ports ? network_.Publish(*ports) : Status();
     }
     case Intent::Kind::kLayer: {
       SKIFF_ASSIGN(const auto layers, store_.Layers());
@@ -127,6 +146,11 @@ Status EmbeddedEngine::RepairIntent(const Intent& intent) {
 Status EmbeddedEngine::DestroyGarbage(const std::string& id) {
   ContainerRecord record;
   record.id = id;
+  return DestroyGarbage(record);
+}
+
+Status EmbeddedEngine::DestroyGarbage(const ContainerRecord& record) {
+  const std::string& id = record.id;
   SKIFF_TRY(Failpoint("engine.garbage"));
   SKIFF_TRY(EndNow(record));
   SKIFF_TRY(AfterEnd(record));
@@ -171,9 +195,35 @@ Status EmbeddedEngine::ReconcileContainer(const ContainerRecord& record, bool re
     Notice("container " + record.name + " ended because its monitor was killed");
     if (RestartsAfterMonitor(record)) orphans_.insert(record.id);
   }
+  SKIFF_TRY(AnnouncePorts(record));
   SKIFF_TRY(AfterEnd(record));
   if (record.config.auto_remove) return Erase(record, true);
   return {};
+}
+
+std::vector<net::PublishSpec> EmbeddedEngine::MarkedPorts() {
+  std::vector<net::PublishSpec> all;
+  const std::unique_ptr<DIR, int (*)(DIR*)> folder(::opendir(layout_.run_containers().c_str()),
+                                                   ::closedir);
+  if (!folder) return all;
+  while (const dirent* entry = ::readdir(folder.get())) {
+    if (entry->d_name[0] == '.') continue;
+    const auto ports = ReadLiveMarker(layout_, entry->d_name);
+    if (ports) all.insert(all.end(), ports->begin(), ports->end());
+  }
+  return all;
+}
+
+Status EmbeddedEngine::SweepPorts() {
+  const std::vector<net::PublishSpec> marked = MarkedPorts();
+  SKIFF_ASSIGN(const net::FirewallState held, network_.ReadFirewall());
+  std::vector<net::PublishSpec> stale;
+  for (const net::PublishSpec& port : held.ports) {
+    const bool known = std::ranges::any_of(
+        marked, [&](const net::PublishSpec& other) { return NetworkSide::SamePlace(port, other); });
+    if (!known) stale.push_back(port);
+  }
+  return network_.Unpublish(stale);
 }
 
 Status EmbeddedEngine::RestartOrphans() {
@@ -260,6 +310,7 @@ Status EmbeddedEngine::RetireIfIdle() {
   }
   SKIFF_ASSIGN(CgroupManager * cgroups, Cgroups());
   SKIFF_TRY(cgroups->RemoveRoot());
+  SKIFF_TRY(delegated_unit_.RemoveFolders(cgroups->layout()));
   SKIFF_ASSIGN(const auto networks, store_.Networks());
   return networks.empty() ? network_.Retire({}) : Status();
 }
@@ -275,6 +326,7 @@ Status EmbeddedEngine::Retire() {
   }
   SKIFF_ASSIGN(CgroupManager * cgroups, Cgroups());
   SKIFF_TRY(cgroups->RemoveRoot());
+  SKIFF_TRY(delegated_unit_.RemoveFolders(cgroups->layout()));
   SKIFF_ASSIGN(const auto networks, store_.Networks());
   return network_.Retire(networks);
 }

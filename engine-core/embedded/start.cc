@@ -1,5 +1,7 @@
 // StartContainer: the kernel's part, then a monitor that owns it.
 #include <netinet/in.h>
+#include <poll.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -42,10 +44,16 @@ struct Addresses {
 };
 Addresses TargetsOf(const ContainerRecord& record) {
   Addresses found;
-  for (const store::EndpointRecord& endpoint : record.endpoints) {
-    if (found.v4.empty()) found.v4 = endpoint.endpoint.ipv4_address;
-    if (found.v6.empty()) found.v6 = endpoint.endpoint.ipv6_address;
-  }
+  const auto take = [&](bool default_route) {
+    for (const store::EndpointRecord& endpoint : record.endpoints) {
+      if (endpoint.default_route != default_route) continue;
+      if (found.v4.empty()) found.v4 = endpoint.endpoint.ipv4_address;
+      if (found.v6.empty()) found.v6 = endpoint.endpoint.ipv6_address;
+    }
+  };
+  // The way out is the way in: an internal network is reached from nowhere else.
+  take(true);
+  take(false);
   return found;
 }
 
@@ -71,6 +79,12 @@ enum Tag : uint16_t {
   kTagV4,
   kTagV6
 };
+
+void AwaitProcess(const Fd& pidfd) {
+  pollfd end = {pidfd.get(), POLLIN, 0};
+  while (::poll(&end, 1, -1) < 0 && errno == EINTR) {
+  }
+}
 
 }  // namespace
 
@@ -148,14 +162,48 @@ Status EmbeddedEngine::StartContainer(std::string_view ref) {
                   "cannot start a paused container, try unpause instead");
     }
     if (state.running() || state.status == ContainerStatus::kRestarting) return {};
-    SKIFF_TRY(AwaitMonitorExit(layout_.run_container(record->id), -1));
+    SKIFF_ASSIGN(const bool runs, AwaitStartOrEnd(*record));
+    if (runs) return {};
   }
+  SKIFF_TRY(AnnouncePorts(*record));
   SKIFF_TRY(AfterEnd(*record));
   {
     const std::lock_guard lock(pending_mutex_);
     orphans_.erase(record->id);
   }
   return Start(*record);
+}
+
+// A monitor lives, but its state is not that of a run: it is just ending, or it was launched by a
+// command that died before it could see it start. True once it runs.
+Result<bool> EmbeddedEngine::AwaitStartOrEnd(const ContainerRecord& record) {
+  const std::string run_dir = layout_.run_container(record.id);
+  const Fd changes(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
+  if (!changes || ::inotify_add_watch(changes.get(), run_dir.c_str(), IN_MOVED_TO) < 0) {
+    return FailErrno("cannot watch '" + run_dir + "'");
+  }
+  for (;;) {
+    const ContainerState state = StateOf(record);
+    if (state.running() || state.status == ContainerStatus::kRestarting) break;
+    const Status ended = AwaitMonitorExit(run_dir, changes.get());
+    if (ended) return false;
+    if (ended.error().code != Code::kCancelled) return Fail(ended.error());
+    char events[4096];
+    while (::read(changes.get(), events, sizeof events) > 0) {
+    }
+  }
+  // What the one that launched it would have done next.
+  SKIFF_TRY(AnnouncePorts(record));
+  SKIFF_ASSIGN(const auto ports, ReadLiveMarker(layout_, record.id));
+  SKIFF_TRY(network_.Publish(ports));
+  SKIFF_TRY(SetStarted(record));
+  return true;
+}
+
+Status EmbeddedEngine::SetStarted(ContainerRecord record) {
+  if (record.desired == store::Desired::kRunning) return {};
+  record.desired = store::Desired::kRunning;
+  return store_.Put(std::move(record));
 }
 
 Status EmbeddedEngine::Start(const ContainerRecord& from) {
@@ -178,6 +226,9 @@ Status EmbeddedEngine::Start(const ContainerRecord& from) {
     request.dns_udp = prepared.prepared.names.udp.get();
     request.dns_tcp = prepared.prepared.names.tcp.get();
     request.ports = prepared.publication.descriptors;
+    std::vector<std::string> guard_warnings;
+    SKIFF_TRY(network_.Guard([this] { return WholeFirewall(); }, &guard_warnings));
+    for (const std::string& text : guard_warnings) Notice(text);
     if (waiting) {
       const StandardStreams streams = waiting->launch_streams();
       request.attach_input = streams.input;
@@ -194,7 +245,7 @@ Status EmbeddedEngine::Start(const ContainerRecord& from) {
     for (const std::string& text : report.warnings) Notice(record.name + ": " + text);
     if (!report.error.empty()) {
       // Its monitor has written the state with the exit code; the end of it frees the cgroup.
-      [[maybe_unused]] const Status ended = AwaitMonitorExit(layout_.run_container(record.id), -1);
+      AwaitProcess(launched.pidfd);
       return Fail(Code::kFailedPrecondition, report.error);
     }
     SKIFF_TRY(Failpoint("engine.start.after_launch"));
@@ -208,6 +259,7 @@ Status EmbeddedEngine::Start(const ContainerRecord& from) {
   if (!started) {
     if (waiting) waiting->Fail(started.error());
     // The failure of the start is what matters; the marker tells the next command of the rest.
+    [[maybe_unused]] const Status ended = EndNow(record);
     [[maybe_unused]] const Status cleaned = AfterEnd(record);
     [[maybe_unused]] const Status unnamed = RemoveNames(record);
     return started;
@@ -222,6 +274,7 @@ Status EmbeddedEngine::Start(const ContainerRecord& from) {
 Result<EmbeddedEngine::Preparation> EmbeddedEngine::Prepare(ContainerRecord& record) {
   Preparation out;
   TraceSpan cgroup("engine.start.cgroup");
+  HoldUnit();
   SKIFF_ASSIGN(CgroupManager * cgroups, Cgroups());
   SKIFF_TRY(MakeDirectories(layout_.run_container(record.id), 0700));
   SKIFF_TRY(WriteLiveMarker(layout_, record.id, {}));

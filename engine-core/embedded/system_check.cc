@@ -195,8 +195,15 @@ Status EmbeddedEngine::Checker::Volumes() {
   SKIFF_ASSIGN(const auto folders, NamesIn(engine.layout_.volumes()));
   for (const std::string& name : folders) {
     if (known.contains(name)) continue;
-    // Somebody's data: never removed unasked.
-    SKIFF_TRY(ReportOnly("volume", name, "its folder has no row; it may hold data"));
+    // Of a command that died before its commit. Somebody's data is never removed unasked: it gets
+    // its row back.
+    const auto adopt = [&]() -> Status {
+      SKIFF_TRY(volumes::ValidateName(name));
+      VolumeConfig config;
+      config.name = name;
+      return engine.EnsureVolume(config, false).transform([](const Volume&) {});
+    };
+    SKIFF_TRY(Report("volume", name, "its folder has no row; it may hold data", adopt));
   }
   return {};
 }
@@ -266,10 +273,11 @@ Status EmbeddedEngine::Checker::FirewallTable() {
 }
 
 Result<SystemReport> EmbeddedEngine::Check(bool repair) {
-  SKIFF_TRY(Open());
+  SKIFF_TRY(OpenRoots());
   {
     // The check itself tells what is wrong; it must not be put right silently before.
     const std::lock_guard lock(open_mutex_);
+    looked_ = true;
     reconciled_ = true;
   }
   SKIFF_TRY(store_.CheckFile());
