@@ -102,6 +102,33 @@ TEST_F(EngineNetworkTest, PublishedPortAnswersAndIsFreeAfterwards) {
   EXPECT_TRUE(started) << started.error().Text();
 }
 
+TEST_F(EngineNetworkTest, PortsLeadToTheNetworkThatHasAWayOut) {
+  NetworkConfig inner;
+  inner.name = "inner";
+  inner.internal = true;
+  ASSERT_TRUE(engine_->CreateNetwork(inner));
+  MakeNetwork("outer");
+  ContainerConfig config =
+      InNetwork(Shell("web", "while true; do echo hello | nc -l -p 80; done"), "inner");
+  EndpointRequest outer;
+  outer.network = "outer";
+  config.endpoints.push_back(outer);
+  PortRequest port;
+  port.container_port = 80;
+  config.ports = {port};
+  Run(config);
+  const auto container = engine_->InspectContainer("web");
+  ASSERT_TRUE(container);
+  // All addresses are told as one of each family that the host has.
+  ASSERT_FALSE(container->ports.empty());
+  EXPECT_EQ(container->ports[0].host_ip, "0.0.0.0");
+  if (container->ports.size() > 1) {
+    EXPECT_EQ(container->ports[1].host_ip, "::");
+    EXPECT_EQ(container->ports[1].host_port, container->ports[0].host_port);
+  }
+  EXPECT_EQ(Ask("127.0.0.1", container->ports[0].host_port), "hello\n");
+}
+
 TEST_F(EngineNetworkTest, DefaultBridgeReachesTheHost) {
   ContainerConfig config = Sleeper("plain");
   config.network_mode = "bridge";
