@@ -9,6 +9,7 @@ namespace {
 
 constexpr size_t kFixedHeader = 16;
 constexpr size_t kMaximumMessage = 1 << 20;
+constexpr uint64_t kStopMicroseconds = 15'000'000;
 
 class Marshal {
  public:
@@ -20,6 +21,10 @@ class Marshal {
     Align(4);
     data_.append(reinterpret_cast<const char*>(&value),
                  sizeof value);  // Little endian, as the host.
+  }
+  void LongNumber(uint64_t value) {
+    Align(8);
+    data_.append(reinterpret_cast<const char*>(&value), sizeof value);
   }
   void Text(std::string_view text) {
     Number(static_cast<uint32_t>(text.size()));
@@ -119,6 +124,13 @@ std::string StartScopeMessage(uint32_t serial, const std::string& unit, uint32_t
   body.Number(1);
   property("CollectMode", "s");
   body.Text("inactive-or-failed");
+  // All containers are one unit to systemd, whose limit for a unit (15 % of the machine's) is meant
+  // for one service.
+  property("TasksMax", "t");
+  body.LongNumber(~uint64_t{0});
+  // A stop of the unit, as at shutdown: monitors take SIGTERM as docker stop; then the rest goes.
+  property("TimeoutStopUSec", "t");
+  body.LongNumber(kStopMicroseconds);
   property("PIDs", "au");
   body.Number(4);  // Bytes of the array's one element.
   body.Number(pid);

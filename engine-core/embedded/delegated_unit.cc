@@ -8,6 +8,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cerrno>
+
 #include "base/failpoint.h"
 
 namespace skiff::engine::embedded {
@@ -15,9 +18,16 @@ namespace {
 
 constexpr const char* kBooted = "/run/systemd/system";
 constexpr const char* kSocket = "/run/systemd/private";
-constexpr const char* kUnified = "/sys/fs/cgroup";
+// systemd keeps the file of a transient unit as long as it knows the unit.
+constexpr const char* kTransient = "/run/systemd/transient/";
+// Where processes of the unit are followed: cgroup v2, the v2 part or the v1 part of a hybrid one.
+constexpr const char* kMounts[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/unified",
+                                   "/sys/fs/cgroup/systemd"};
+// cgroup-v2: a folder with controllers for its children has no processes of its own.
+constexpr const char* kLeaf = "/commands";
 constexpr const char* kUnitExists = "org.freedesktop.systemd1.UnitExists";
 constexpr int kAnswerSeconds = 10;
+constexpr int kAttempts = 5;
 
 bool IsFolder(const std::string& path) {
   struct stat info {};
@@ -79,44 +89,98 @@ Result<BusMessage> Receive(const Fd& socket) {
   return ParseBusMessage(bytes + rest);
 }
 
-// Until the job has been done: the scope's cgroup then exists in every hierarchy and holds the
-// process. On the private socket signals come unasked.
-Status StartScope(const std::string& unit, pid_t pid) {
-  SKIFF_ASSIGN(const Fd socket, Connect());
-  SKIFF_TRY(Authenticate(socket));
+bool Concerns(const BusMessage& message, const std::string& unit) {
+  return message.type == 4 && message.body.find(unit) != std::string::npos;
+}
+
+Status EnterFolder(const std::string& folder, pid_t pid) {
+  if (::mkdir(folder.c_str(), 0755) != 0 && errno != EEXIST) {
+    return FailErrno("cannot make '" + folder + "'");
+  }
+  SKIFF_ASSIGN(const Fd procs, OpenFile(folder + "/cgroup.procs", O_WRONLY));
+  return WriteAll(procs.get(), std::to_string(pid), folder + "/cgroup.procs");
+}
+
+enum class Answer { kStarted, kStandsAlready };
+
+// Until the job has been done: the scope's cgroup then exists and holds the process. On the private
+// socket signals come unasked.
+Result<Answer> StartScope(const Fd& socket, const std::string& unit, pid_t pid) {
   SKIFF_TRY(WriteAll(socket.get(), StartScopeMessage(1, unit, static_cast<uint32_t>(pid)),
                      "systemd's socket"));
   while (true) {
     SKIFF_ASSIGN(const BusMessage message, Receive(socket));
     if (message.type == 3 && message.reply_serial == 1) {
-      if (message.error_name == kUnitExists) return {};
+      if (message.error_name == kUnitExists) return Answer::kStandsAlready;
       return Fail(Code::kUnavailable, "systemd cannot start '" + unit + "': " + message.error_name);
     }
-    const bool ended = message.type == 4 && message.member == "JobRemoved" &&
-                       message.body.find(unit) != std::string::npos;
-    if (!ended) continue;
-    if (message.body.find("done") != std::string::npos) return {};
+    if (!Concerns(message, unit) || message.member != "JobRemoved") continue;
+    if (message.body.find("done") != std::string::npos) return Answer::kStarted;
     return Fail(Code::kUnavailable, "systemd could not start '" + unit + "'");
+  }
+}
+
+// Another command is starting the unit, or its last process has gone and systemd is putting it
+// away.
+Status AwaitChange(const Fd& socket, const std::string& unit) {
+  while (true) {
+    SKIFF_ASSIGN(const BusMessage message, Receive(socket));
+    if (!Concerns(message, unit)) continue;
+    if (message.member == "JobRemoved" || message.member == "UnitRemoved") return {};
   }
 }
 
 }  // namespace
 
-Result<std::unique_ptr<DelegatedUnit>> DelegatedUnit::Ensure(const std::string& root_hash) {
-  if (!IsFolder(kBooted) || ::access(kSocket, W_OK) != 0) return nullptr;
-  const std::string unit = "skiff-" + root_hash + ".scope";
-  std::unique_ptr<DelegatedUnit> made(new DelegatedUnit("/system.slice/" + unit));
+DelegatedUnit::DelegatedUnit(const std::string& root_hash)
+    : unit_("skiff-" + root_hash + ".scope"),
+      cgroup_(IsFolder(kBooted) ? "/system.slice/" + unit_ : "") {}
+
+DelegatedUnit::~DelegatedUnit() {
+  EndHolder();
+}
+
+Result<bool> DelegatedUnit::Hold() {
+  if (cgroup_.empty() || HolderLives()) return false;
+  EndHolder();
+  SKIFF_TRY(StartHolder());
+  SKIFF_TRY(Failpoint("engine.delegated_unit"));
   // A scope that stands is kept by monitors; this command's holder joins them, so that it cannot
   // end between this look and the first new monitor.
-  SKIFF_TRY(made->StartHolder());
-  SKIFF_TRY(Failpoint("engine.delegated_unit"));
-  bool stands = false;
-  for (const char* mount : {kUnified, "/sys/fs/cgroup/systemd", "/sys/fs/cgroup/unified"}) {
-    stands = stands || IsFolder(mount + made->cgroup_);
+  Status joined = Join();
+  if (joined) return true;
+  if (joined.error().code != Code::kNotFound) return Fail(joined.error());
+  SKIFF_ASSIGN(const Fd socket, Connect());
+  SKIFF_TRY(Authenticate(socket));
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    SKIFF_ASSIGN(const Answer answer, StartScope(socket, unit_, holder_));
+    joined = Join();
+    if (joined) return true;
+    if (joined.error().code != Code::kNotFound) break;
+    if (answer == Answer::kStandsAlready) SKIFF_TRY(AwaitChange(socket, unit_));
   }
-  if (!stands) SKIFF_TRY(StartScope(unit, made->holder_));
-  SKIFF_TRY(made->MoveHolderToLeaf());
-  return made;
+  return Fail(joined.error());
+}
+
+Status DelegatedUnit::RemoveFolders(const CgroupLayout& layout) const {
+  if (cgroup_.empty()) return {};
+  SKIFF_TRY(Failpoint("engine.delegated_unit.remove"));
+  for (const CgroupHierarchy& hierarchy : layout.hierarchies) {
+    const std::string scope = hierarchy.mount_point + cgroup_;
+    for (const std::string& folder : {scope + kLeaf, scope}) {
+      const bool gone = ::rmdir(folder.c_str()) == 0 || errno == ENOENT;
+      // Somebody is in it, so it is needed, and who is last removes it.
+      if (!gone && errno != EBUSY) return FailErrno("cannot remove the cgroup '" + folder + "'");
+    }
+  }
+  return {};
+}
+
+bool DelegatedUnit::HolderLives() const {
+  if (holder_ <= 0) return false;
+  siginfo_t ended{};
+  return ::waitid(P_PID, static_cast<id_t>(holder_), &ended, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+         ended.si_pid == 0;
 }
 
 Status DelegatedUnit::StartHolder() {
@@ -126,7 +190,9 @@ Status DelegatedUnit::StartHolder() {
   if (pid < 0) return FailErrno("cannot start a process");
   if (pid == 0) {
     // A copy of a program with threads: system calls only. The death of the command closes the pipe
-    // (PDEATHSIG would fire when the calling thread ends).
+    // (PDEATHSIG would fire when the calling thread ends). Keys of the command's terminal are not
+    // for it.
+    ::setsid();
     ::dup2(pipe.read.get(), 0);
     ::syscall(SYS_close_range, 1U, ~0U, 0U);
     char byte = 0;
@@ -139,26 +205,33 @@ Status DelegatedUnit::StartHolder() {
   return {};
 }
 
-Status DelegatedUnit::MoveHolderToLeaf() {
-  // cgroup-v2: a folder with controllers for its children has no processes of its own.
-  const std::string scope = kUnified + cgroup_;
-  if (!IsFolder(scope)) return {};
-  leaf_ = scope + "/command-" + std::to_string(::getpid());
-  if (::mkdir(leaf_.c_str(), 0755) != 0 && errno != EEXIST) {
-    return FailErrno("cannot make '" + leaf_ + "'");
-  }
-  SKIFF_ASSIGN(const Fd procs, OpenFile(leaf_ + "/cgroup.procs", O_WRONLY));
-  return WriteAll(procs.get(), std::to_string(holder_), leaf_ + "/cgroup.procs");
-}
-
-DelegatedUnit::~DelegatedUnit() {
+void DelegatedUnit::EndHolder() {
   keep_.Reset();
   if (holder_ <= 0) return;
   int status = 0;
   while (::waitpid(holder_, &status, 0) < 0 && errno == EINTR) {
   }
-  // With the last process gone systemd may have removed it already.
-  if (!leaf_.empty()) ::rmdir(leaf_.c_str());
+  holder_ = -1;
+}
+
+Status DelegatedUnit::Join() const {
+  const std::string file = kTransient + unit_;
+  if (::access(file.c_str(), F_OK) != 0) return FailErrno("systemd has no '" + unit_ + "'");
+  bool joined = false;
+  for (const char* mount : kMounts) {
+    const std::string scope = mount + cgroup_;
+    if (!IsFolder(scope)) continue;
+    const std::string leaf = scope + kLeaf;
+    const Status entered = EnterFolder(leaf, holder_);
+    if (!entered && entered.error().sys_errno == ENODEV) {
+      return Fail(Code::kNotFound, "'" + unit_ + "' has just ended");
+    }
+    SKIFF_TRY(entered);
+    joined = true;
+  }
+  // Inside, it keeps the unit; it may have been put away in between.
+  if (joined && ::access(file.c_str(), F_OK) == 0) return {};
+  return Fail(Code::kNotFound, "'" + unit_ + "' has just ended");
 }
 
 }  // namespace skiff::engine::embedded

@@ -2,13 +2,12 @@
 
 #include <sys/types.h>
 
-#include <memory>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "base/error.h"
 #include "base/fd.h"
+#include "engine-core/cgroup.h"
 
 // Under systemd, monitors and containers live below a unit of their own with Delegate=yes, never in
 // the scope of the caller's session, which dies with it (DESIGN 3). Spoken is D-Bus, straight to
@@ -17,26 +16,39 @@ namespace skiff::engine::embedded {
 
 // A transient scope "skiff-<hash>.scope" in system.slice. A scope needs a process to begin with and
 // ends with its last one, so a small child of this command keeps it while the command works; then
-// the monitors do.
+// the monitors do. Not thread safe.
 class DelegatedUnit {
  public:
-  // Null when the machine was not booted by systemd, or this process may not ask it (not root, or
-  // no socket): then cgroups are made where they are without it.
-  static Result<std::unique_ptr<DelegatedUnit>> Ensure(const std::string& root_hash);
+  explicit DelegatedUnit(const std::string& root_hash);
   ~DelegatedUnit();
+  DelegatedUnit(const DelegatedUnit&) = delete;
+  DelegatedUnit& operator=(const DelegatedUnit&) = delete;
 
-  // "/system.slice/skiff-<hash>.scope"
+  // "/system.slice/skiff-<hash>.scope"; "" on a machine that systemd has not booted. The same for
+  // every command, whether the unit stands or not.
   const std::string& cgroup() const { return cgroup_; }
 
- private:
-  explicit DelegatedUnit(std::string cgroup) : cgroup_(std::move(cgroup)) {}
-  Status StartHolder();
-  Status MoveHolderToLeaf();
+  // Makes sure that the unit stands, before something is started in it; nothing to do without
+  // systemd. True when it has been joined anew, that is at first and after somebody has stopped it.
+  // After a failure the folder is used without a unit: containers outlive the caller's session all
+  // the same, but systemd does not list them and takes no part in their end.
+  Result<bool> Hold();
 
+  // Takes away the unit's folders that nobody is in: systemd removes them in the hierarchies it
+  // follows and only with a unit.
+  Status RemoveFolders(const CgroupLayout& layout) const;
+
+ private:
+  bool HolderLives() const;
+  Status StartHolder();
+  void EndHolder();
+  // kNotFound: the unit does not stand (any more).
+  Status Join() const;
+
+  std::string unit_;
   std::string cgroup_;
   pid_t holder_ = -1;
   Fd keep_;  // The holder ends when this is closed.
-  std::string leaf_;
 };
 
 // ---- The messages, for tests -------------------------------------------------------------------
