@@ -93,23 +93,26 @@ TEST_F(LifeTest, SigtermToTheMonitorStopsTheContainer) {
 }
 
 TEST_F(LifeTest, AKillFromOutsideRestarts) {
-  RuntimeSpec spec = ShellSpec("echo run; exec sleep 1000");
+  RuntimeSpec spec =
+      ShellSpec("test -e /mark && echo again; mkdir /mark && echo first; exec sleep 1000");
   spec.restart.mode = RestartMode::kAlways;
   LaunchedMonitor& monitor = Launch(spec);
   const ContainerState first = AwaitState(monitor, IsRunning);
+  AwaitLine(monitor, "first\n");
   ASSERT_EQ(::kill(static_cast<pid_t>(first.pid), SIGKILL), 0);
   const ContainerState second = AwaitState(monitor, [&](const ContainerState& state) {
     return IsRunning(state) && state.pid != first.pid;
   });
   EXPECT_EQ(second.restart_count, 1);
   EXPECT_GT(second.started_at, first.started_at);
+  AwaitLine(monitor, "again\n");
   // What Skiff itself kills stays dead.
   ASSERT_TRUE(monitor.client().Kill(SIGKILL));
   const ContainerState last = AwaitEnd(monitor);
   EXPECT_EQ(last.status, ContainerStatus::kExited);
   EXPECT_EQ(last.exit_code, 137);
   EXPECT_FALSE(last.oom_killed);
-  EXPECT_THAT(Log(monitor, LogStream::kStdout), ElementsAre("run\n", "run\n"));
+  EXPECT_THAT(Log(monitor, LogStream::kStdout), ElementsAre("first\n", "again\n"));
 }
 
 TEST_F(LifeTest, OnFailureGivesUp) {

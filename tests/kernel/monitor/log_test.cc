@@ -96,7 +96,8 @@ TEST_F(LogTest, OutputIsFast) {
   ASSERT_EQ(::stat((folder() + "/image/big").c_str(), &info), 0);
   const auto rate = static_cast<int>(static_cast<double>(info.st_size) / seconds / 1e6);
   RecordProperty("megabytes_per_second", rate);
-  EXPECT_GT(rate, 30) << "even a debug build on a busy machine";
+  const bool emulated = std::getenv("SKIFF_TEST_GUEST") != nullptr;
+  EXPECT_GT(rate, emulated ? 3 : 30) << "even a debug build on a busy machine";
 }
 
 TEST_F(LogTest, AnIdleMonitorIsSmall) {
