@@ -51,8 +51,8 @@ TEST(PortsTest, ConnectionsThatEndedDoNotKeepThePort) {
   Fd served(::accept4(reserved.v4.get(), nullptr, nullptr, SOCK_CLOEXEC));
   ASSERT_TRUE(served.valid());
   // The side that closes first has the port in TIME-WAIT.
-  served.reset();
-  client.reset();
+  served.Reset();
+  client.Reset();
   reserved = {};
   const auto again = ReservePort({kAlone, port, 0, IPPROTO_TCP});
   EXPECT_TRUE(again) << again.error().Text();
