@@ -62,21 +62,27 @@ Status SeedCpuset(const std::string& parent, const std::string& folder) {
 
 // cgroup v2: a new folder can be limited by what every folder above it hands down. Controllers that
 // this kernel has not got, or that an ancestor keeps, stay away; writing a limit tells so later.
-Status EnableControllers(const CgroupHierarchy& hierarchy, const std::string& folder) {
-  SKIFF_ASSIGN(const std::string text, ReadFile(folder + "/cgroup.controllers"));
-  const std::vector<std::string_view> has = SplitWords(text);
-  std::vector<std::string> missing;
-  for (const char* controller : kV2Controllers) {
-    if (hierarchy.Has(controller) && std::find(has.begin(), has.end(), controller) == has.end())
-      missing.push_back(controller);
-  }
-  if (missing.empty()) return {};
-  for (size_t end = hierarchy.mount_point.size(); end != folder.npos && end < folder.size();
-       end = folder.find('/', end + 1)) {
+void EnableControllers(const CgroupHierarchy& hierarchy, const std::string& folder) {
+  const auto lacking = [&](const std::string& below) {
+    std::vector<const char*> names;
+    const auto text = ReadFile(below + "/cgroup.controllers");
+    const std::vector<std::string_view> has =
+        text ? SplitWords(*text) : std::vector<std::string_view>();
+    for (const char* controller : kV2Controllers) {
+      if (hierarchy.Has(controller) && std::find(has.begin(), has.end(), controller) == has.end())
+        names.push_back(controller);
+    }
+    return names;
+  };
+  if (lacking(folder).empty()) return;
+  for (size_t end = hierarchy.mount_point.size(); end < folder.size();) {
+    const size_t next = std::min(folder.find('/', end + 1), folder.size());
     const std::string control = folder.substr(0, end) + "/cgroup.subtree_control";
-    for (const std::string& controller : missing) (void)WriteFileValue(control, "+" + controller);
+    // A folder above that hands down enough is its owner's (systemd's): nothing is written there.
+    for (const char* controller : lacking(folder.substr(0, next)))
+      (void)WriteFileValue(control, std::string("+") + controller);
+    end = next;
   }
-  return {};
 }
 
 std::vector<std::string> Names(const std::string& folder) {
@@ -174,7 +180,7 @@ Status CgroupManager::MakeFolder(const CgroupHierarchy& hierarchy,
   }
   if (error != 0 && error != EEXIST)
     return FailErrno(error, "cannot make the cgroup '" + folder + "'");
-  if (hierarchy.unified && error == 0) return EnableControllers(hierarchy, folder);
+  if (hierarchy.unified && error == 0) EnableControllers(hierarchy, folder);
   if (hierarchy.Has("cpuset") && !hierarchy.unified) return SeedCpuset(parent, folder);
   return {};
 }
