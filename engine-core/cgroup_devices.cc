@@ -80,7 +80,6 @@ bool MatchesEverything(const DeviceRule& rule) {
 const std::vector<DeviceRule>& DefaultDeviceRules() {
   static const std::vector<DeviceRule> rules = {
       {false, 'a', -1, -1, "rwm"},                             // Everything else.
-      {false, 'c', 10, 229, "rwm"},                            // fuse
       {true, 'c', -1, -1, "m"},                                // mknod, but not open.
       {true, 'b', -1, -1, "m"},     {true, 'c', 1, 3, "rwm"},  // null
       {true, 'c', 1, 5, "rwm"},                                // zero
@@ -91,6 +90,7 @@ const std::vector<DeviceRule>& DefaultDeviceRules() {
       {true, 'c', 5, 1, "rwm"},                                // console
       {true, 'c', 5, 2, "rwm"},                                // ptmx
       {true, 'c', 136, -1, "rwm"},                             // pts
+      {false, 'c', 10, 229, "rwm"},                            // fuse
   };
   return rules;
 }

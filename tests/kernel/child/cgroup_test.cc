@@ -80,9 +80,12 @@ TEST_F(CgroupTest, AllowsMakingDevicesButNotOpeningThem) {
       "mknod /tmp/vda b 254 0 && echo made; head -c 1 /tmp/vda; mknod /tmp/fuse c 10 229; "
       "head -c 1 /tmp/fuse; head -c 1 /dev/zero | wc -c; echo x > /dev/null && echo null",
       {});
+  // cgroup v1 knows no hole in "c *:* m", a program does.
+  const std::string fuse = v2() ? "mknod: /tmp/fuse: Operation not permitted\n"
+                                  "head: /tmp/fuse: No such file or directory\n"
+                                : "head: /tmp/fuse: Operation not permitted\n";
   EXPECT_EQ(Run(spec).output,
-            "made\nhead: /tmp/vda: Operation not permitted\n"
-            "head: /tmp/fuse: Operation not permitted\n1\nnull\n");
+            "made\nhead: /tmp/vda: Operation not permitted\n" + fuse + "1\nnull\n");
   Remove(spec);
 }
 
