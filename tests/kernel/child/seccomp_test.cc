@@ -23,7 +23,11 @@ class SeccompTest : public ContainerTest {
 };
 
 TEST_F(SeccompTest, AppliesDockersDefaultPolicy) {
-  EXPECT_EQ(Probe(MakeSpec({})),
+  std::string answers = Probe(MakeSpec({}));
+  // Both say that the call reached the kernel: with the family (as a module) and without.
+  const size_t known = answers.find("socket 41 ESOCKTNOSUPPORT");
+  if (known != answers.npos) answers.replace(known + 10, 15, "EAFNOSUPPORT");
+  EXPECT_EQ(answers,
             "keyctl EPERM\nadd_key EPERM\nunshare user EPERM\nunshare cgroup EPERM\nsetns EPERM\n"
             "mount EPERM\numount2 EPERM\npivot_root EPERM\nfsopen EPERM\nfsconfig EPERM\n"
             "open_tree EPERM\nbpf EPERM\nio_uring_setup EPERM\nuserfaultfd EPERM\n"
