@@ -105,8 +105,9 @@ Status EventLoop::RunOnce() {
 }
 
 Status EventLoop::Run() {
-  stopped_ = false;
+  // One that was stopped before it ran does not run.
   while (!stopped_) SKIFF_TRY(RunOnce());
+  stopped_ = false;
   return {};
 }
 

@@ -41,6 +41,13 @@ TEST(EventLoop, FiresTimersInOrderAndNotTheCancelled) {
   EXPECT_GE(Now() - start, milliseconds(4));
 }
 
+TEST(EventLoop, OneThatWasStoppedBeforeDoesNotRun) {
+  auto loop = EventLoop::Create();
+  ASSERT_TRUE(loop);
+  (*loop)->Stop();
+  EXPECT_TRUE((*loop)->Run());
+}
+
 TEST(EventLoop, ACallbackMayRemoveAnother) {
   const auto loop = EventLoop::Create().value();
   const Pipe a = MakePipe().value();
