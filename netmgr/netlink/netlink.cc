@@ -188,15 +188,16 @@ Status NetlinkSocket::SendDetached(NetlinkBatch&& batch) {
   const pid_t child = ::fork();
   if (child < 0) return FailErrno("cannot start a process that removes links");
   if (child == 0) {
+    // Whoever reads the caller's output must not wait for this process; nor may it hold a lock, a
+    // port or a namespace of the caller, not even for as long as it takes to be scheduled: a caller
+    // that is killed right after this call must look dead.
+    const auto kept = static_cast<unsigned>(fd_.get());
+    if (kept > 0) ::close_range(0, kept - 1, 0);
+    ::close_range(kept + 1, ~0U, 0);
     // A grandchild, so that nobody has to reap it.
     const pid_t grandchild = ::fork();
     if (grandchild != 0) ::_exit(grandchild < 0 ? 1 : 0);
     ::setsid();
-    // Whoever reads the caller's output must not wait for this process; nor may it hold a lock, a
-    // port or a namespace of the caller.
-    const auto kept = static_cast<unsigned>(fd_.get());
-    if (kept > 0) ::close_range(0, kept - 1, 0);
-    ::close_range(kept + 1, ~0U, 0);
     // A signal to the caller's group does not reach it any more; the call itself cannot block on
     // anything but the kernel's own lock.
     const ssize_t sent = ::send(static_cast<int>(kept), bytes.data(), bytes.size(), 0);
