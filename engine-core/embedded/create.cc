@@ -133,6 +133,7 @@ Result<CreatedContainer> EmbeddedEngine::CreateContainer(const ContainerConfig& 
   record.command = std::move(merged.command);
   record.layers = image->layer_ids;
   record.config = std::move(merged.config);
+  const Busy busy(this, record.id);
   if (!request.replaces.empty()) {
     SKIFF_ASSIGN(const auto replaced, store_.FindContainer(request.replaces));
     record.replaces = replaced->id;

@@ -4,7 +4,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
+#include <utility>
 
 #include "base/failpoint.h"
 #include "base/fd.h"
@@ -125,9 +127,14 @@ Result<EmbeddedEngine::ContainerGuard> EmbeddedEngine::LockContainer(const std::
   }
   std::unique_lock thread(*mutex);
   SKIFF_TRY(MakeDirectories(layout_.run_container(id), 0700));
-  SKIFF_ASSIGN(FileLock process, FileLock::Acquire(layout_.run_container(id) + "/command.lock",
-                                                   FileLock::Mode::kExclusive));
-  return ContainerGuard{std::move(mutex), std::move(thread), std::move(process)};
+  auto process =
+      FileLock::Acquire(layout_.run_container(id) + "/command.lock", FileLock::Mode::kExclusive);
+  // Whoever had the lock removed the container and its folder.
+  if (!process && process.error().code == Code::kNotFound) {
+    return Fail(Code::kNotFound, "No such container: " + id);
+  }
+  if (!process) return Fail(std::move(process).error());
+  return ContainerGuard{std::move(mutex), std::move(thread), std::move(*process)};
 }
 
 Result<Ptr<ContainerRecord>> EmbeddedEngine::Again(const std::string& id) {
@@ -217,22 +224,28 @@ Status EmbeddedEngine::Commit() {
   keep(Failpoint("engine.commit.before_purge"));
   {
     const TraceSpan span("engine.commit.purge");
-    keep(Purge());
+    const Status purged = Purge();
+    keep(purged);
+    if (!purged) return first;
   }
-  keep([&]() -> Status {
-    if (intents_.own().empty()) return {};
-    SKIFF_ASSIGN(const StateGuard guard, LockState());
-    // A container that is in the volatile root only is not safe by having been committed.
-    SKIFF_ASSIGN(const auto records, store_.Containers());
-    std::vector<Intent> kept;
-    for (const Intent& intent : intents_.own()) {
-      for (const auto& record : records) {
-        if (record->id == intent.id && record->config.auto_remove) kept.push_back(intent);
-      }
-    }
-    return intents_.Replace(kept);
-  }());
+  keep(SettleIntents());
   return first;
+}
+
+Status EmbeddedEngine::SettleIntents() {
+  SKIFF_ASSIGN(const StateGuard guard, LockState());
+  if (intents_.own().empty()) return {};
+  SKIFF_ASSIGN(const auto records, store_.Containers());
+  std::vector<Intent> kept;
+  for (const Intent& intent : intents_.own()) {
+    // A container that is in the volatile root only is not safe by having been committed.
+    const bool unsafe = std::ranges::any_of(records, [&](const auto& record) {
+      return record->id == intent.id && record->config.auto_remove;
+    });
+    const std::lock_guard lock(pending_mutex_);
+    if (unsafe || busy_.contains(intent.id) || store_.Changing(intent.id)) kept.push_back(intent);
+  }
+  return intents_.Replace(kept);
 }
 
 }  // namespace embedded

@@ -95,6 +95,25 @@ class EmbeddedEngine : public Engine {
     std::unique_lock<std::mutex> thread;
     FileLock process;
   };
+  // Somebody is at a container: what has been announced of it is not done by a commit that comes in
+  // between.
+  class Busy {
+   public:
+    Busy(EmbeddedEngine* engine, std::string id) : engine_(engine), id_(std::move(id)) {
+      const std::lock_guard lock(engine_->pending_mutex_);
+      engine_->busy_.insert(id_);
+    }
+    ~Busy() {
+      const std::lock_guard lock(engine_->pending_mutex_);
+      engine_->busy_.erase(engine_->busy_.find(id_));
+    }
+    Busy(const Busy&) = delete;
+    Busy& operator=(const Busy&) = delete;
+
+   private:
+    EmbeddedEngine* engine_;
+    std::string id_;
+  };
   // Ports of a container that is about to start.
   struct Publication {
     std::vector<net::PortReservation> reservations;
@@ -189,12 +208,18 @@ class EmbeddedEngine : public Engine {
   Status SweepPorts();
   Status DestroyGarbage(const std::string& id);
   Status DestroyGarbage(const ContainerRecord& record);
+  Status RemoveHalfRows(const std::string& id);
   Status EmptyTrash();
   Status EmptyTrashDetached();
   Status DeleteTrash();
+  // After a commit: drops the intents that have come true.
+  Status SettleIntents();
   // Renames into the trash, then deletes.
   Status Discard(const std::string& path, const std::string& name);
   Status Purge();
+  Status Purge(const std::vector<std::string>& containers,
+               const std::vector<std::string>& doomed_volumes,
+               const std::vector<std::string>& layers);
   // After removals: when nothing is left, nothing stays in the kernel.
   Status RetireIfIdle();
 
@@ -233,7 +258,8 @@ class EmbeddedEngine : public Engine {
   std::vector<std::string> doomed_volumes_;
   std::vector<std::string> doomed_layers_;
   bool removed_something_ = false;
-  std::set<std::string> orphans_;  // Containers a restart policy wants back.
+  std::multiset<std::string> busy_;  // Ids of containers.
+  std::set<std::string> orphans_;    // Containers a restart policy wants back.
   std::mutex commit_mutex_;
 };
 

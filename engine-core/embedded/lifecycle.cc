@@ -46,7 +46,6 @@ Status EmbeddedEngine::AfterEnd(const ContainerRecord& record) {
     return Fail(ports.error());
   }
   SKIFF_TRY(Failpoint("engine.after_end"));
-  SKIFF_TRY(network_.Unpublish(*ports));
   SKIFF_TRY(RemoveNames(record));
   SKIFF_ASSIGN(CgroupManager * cgroups, Cgroups());
   SKIFF_TRY(KillLeft(record.id, record.config.cgroup_parent));
@@ -54,7 +53,8 @@ Status EmbeddedEngine::AfterEnd(const ContainerRecord& record) {
   if (::unlink(LiveMarker(layout_, record.id).c_str()) != 0 && errno != ENOENT) {
     return FailErrno("cannot remove '" + LiveMarker(layout_, record.id) + "'");
   }
-  return {};
+  // Not before its marker has gone: the firewall keeps what a marker speaks of.
+  return network_.Unpublish(*ports);
 }
 
 Status EmbeddedEngine::AnnouncePorts(const ContainerRecord& record) {
@@ -83,6 +83,7 @@ Status EmbeddedEngine::StopContainer(std::string_view ref, const StopOptions& op
   if (!options.signal.empty()) {
     SKIFF_ASSIGN(signal, ParseSignal(options.signal));
   }
+  const Busy busy(this, found->id);
   SKIFF_ASSIGN(const ContainerGuard guard, LockContainer(found->id));
   SKIFF_ASSIGN(const auto record, Again(found->id));
   const std::string run_dir = layout_.run_container(record->id);
@@ -214,6 +215,7 @@ Status EmbeddedEngine::RemoveContainer(std::string_view ref, const RemoveOptions
   const TraceSpan span("engine.remove");
   SKIFF_TRY(OpenForChange());
   SKIFF_ASSIGN(const auto found, store_.FindContainer(ref));
+  const Busy busy(this, found->id);
   SKIFF_ASSIGN(const ContainerGuard guard, LockContainer(found->id));
   SKIFF_ASSIGN(const auto record, Again(found->id));
   const ContainerState state = StateOf(*record);
@@ -273,9 +275,10 @@ Status EmbeddedEngine::Erase(const ContainerRecord& record, bool anonymous_volum
       doomed_volumes_.push_back(mount.name);
     }
   }
-  SKIFF_TRY(PassName(record));
+  const Status passed = PassName(record);
   // Last: who watches sees the container go when all of it has gone.
   SKIFF_TRY(RemoveTree(layout_.run_container(record.id)));
+  SKIFF_TRY(passed);
   Journal("container", "destroy", record.id, {{"image", record.image}, {"name", record.name}});
   return {};
 }

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <iterator>
 #include <memory>
 
 #include "base/atomic_file.h"
@@ -54,6 +55,14 @@ Status EmbeddedEngine::Reconcile(bool rebooted) {
   bool live = false;
   for (const auto& record : records) {
     SKIFF_TRY(ReconcileContainer(*record, rebooted));
+    const bool heir = record->name.empty() && !record->replaces.empty();
+    if (heir && !store_.FindContainer(record->replaces)) {
+      // The name was not handed on when the container that had it was removed.
+      ContainerRecord gone;
+      gone.id = record->replaces;
+      gone.name = record->config.name;
+      SKIFF_TRY(PassName(gone));
+    }
     live = live || ::access(LiveMarker(layout_, record->id).c_str(), F_OK) == 0;
   }
   if (live) {
@@ -149,6 +158,21 @@ Status EmbeddedEngine::DestroyGarbage(const std::string& id) {
   return DestroyGarbage(record);
 }
 
+// Its row as it was being written, under a name that was to be replaced.
+Status EmbeddedEngine::RemoveHalfRows(const std::string& id) {
+  const std::string rows = layout_.run_rows();
+  const std::unique_ptr<DIR, int (*)(DIR*)> folder(::opendir(rows.c_str()), ::closedir);
+  if (!folder) return errno == ENOENT ? Status() : FailErrno("cannot read '" + rows + "'");
+  while (const dirent* entry = ::readdir(folder.get())) {
+    const std::string name = entry->d_name;
+    if (!name.starts_with("." + id)) continue;
+    if (::unlink((rows + "/" + name).c_str()) != 0 && errno != ENOENT) {
+      return FailErrno("cannot remove '" + rows + "/" + name + "'");
+    }
+  }
+  return {};
+}
+
 Status EmbeddedEngine::DestroyGarbage(const ContainerRecord& record) {
   const std::string& id = record.id;
   SKIFF_TRY(Failpoint("engine.garbage"));
@@ -166,6 +190,7 @@ Status EmbeddedEngine::DestroyGarbage(const ContainerRecord& record) {
     }
   }
   SKIFF_TRY(Discard(layout_.container(id), "container"));
+  SKIFF_TRY(RemoveHalfRows(id));
   return RemoveTree(layout_.run_container(id));
 }
 
@@ -267,11 +292,12 @@ Status EmbeddedEngine::EmptyTrashDetached() {
   const pid_t pid = ::fork();
   if (pid < 0) return FailErrno("cannot start a process");
   if (pid == 0) {
+    // Nothing of the command's is kept: no lock, no database, no terminal; also not until the
+    // second process is scheduled, since a command that is killed must look dead.
+    ::syscall(SYS_close_range, 0U, ~0U, 0U);
     // The middle process ends at once, so that init reaps the one that works.
     if (::fork() != 0) ::_exit(0);
     ::setsid();
-    // Nothing of the command's is kept: no lock, no database, no terminal.
-    ::syscall(SYS_close_range, 0U, ~0U, 0U);
     [[maybe_unused]] const Status emptied = EmptyTrash();
     ::_exit(0);
   }
@@ -337,10 +363,29 @@ Status EmbeddedEngine::Purge() {
   std::vector<std::string> layers;
   {
     const std::lock_guard lock(pending_mutex_);
-    containers.swap(doomed_containers_);
-    doomed_volumes.swap(doomed_volumes_);
+    // Only what has gone by the commit: other threads go on removing.
+    const auto take = [&](std::vector<std::string>& from, std::vector<std::string>& to) {
+      std::ranges::partition_copy(std::exchange(from, {}), std::back_inserter(from),
+                                  std::back_inserter(to),
+                                  [&](const std::string& id) { return store_.Changing(id); });
+    };
+    take(doomed_containers_, containers);
+    take(doomed_volumes_, doomed_volumes);
     layers.swap(doomed_layers_);
   }
+  const Status purged = Purge(containers, doomed_volumes, layers);
+  if (purged) return {};
+  // All of it once more: what has gone is passed over.
+  const std::lock_guard lock(pending_mutex_);
+  std::ranges::move(containers, std::back_inserter(doomed_containers_));
+  std::ranges::move(doomed_volumes, std::back_inserter(doomed_volumes_));
+  std::ranges::move(layers, std::back_inserter(doomed_layers_));
+  return purged;
+}
+
+Status EmbeddedEngine::Purge(const std::vector<std::string>& containers,
+                             const std::vector<std::string>& doomed_volumes,
+                             const std::vector<std::string>& layers) {
   // Deleting the upper folders of many containers takes longer than all the rest of a removal.
   const bool detached = containers.size() > kDeletedAtOnce;
   for (const std::string& id : containers) {

@@ -152,6 +152,7 @@ Status EmbeddedEngine::StartContainer(std::string_view ref) {
   const TraceSpan span("engine.start");
   SKIFF_TRY(OpenForChange());
   SKIFF_ASSIGN(const auto found, store_.FindContainer(ref));
+  const Busy busy(this, found->id);
   SKIFF_ASSIGN(const ContainerGuard guard, LockContainer(found->id));
   SKIFF_ASSIGN(const auto record, Again(found->id));
   const MonitorClient client(layout_.run_container(record->id));

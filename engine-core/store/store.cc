@@ -326,6 +326,12 @@ Status Store::EraseReference(const std::string& reference) {
   return {};
 }
 
+bool Store::Changing(const std::string& key) {
+  const std::lock_guard lock(mutex_);
+  return containers_.changes.contains(key) || networks_.changes.contains(key) ||
+         volumes_.changes.contains(key);
+}
+
 bool Store::pending() {
   const std::lock_guard lock(mutex_);
   return !containers_.changes.empty() || !networks_.changes.empty() || !volumes_.changes.empty() ||

@@ -55,6 +55,8 @@ class Store {
   Status Put(LayerRecord layer);
   Status EraseLayer(const std::string& id);
 
+  // True while a change of the container, network or volume waits for a commit.
+  bool Changing(const std::string& key);
   // True when Commit() would write.
   bool pending();
   Status Commit();
