@@ -87,8 +87,10 @@ void AddVeth(NetlinkBatch* batch, const Plan& plan, int home) {
 }
 
 Status CreateVeth(NetlinkSocket* inside, NetlinkSocket* host, const Plan& plan, int home) {
-  // Twice: the name is taken while the namespace of the endpoint's last container is still being
-  // taken apart, which takes the kernel some 50 ms after its last process.
+  // Again: the name is taken while the namespace of the endpoint's last container is still being
+  // taken apart, which takes the kernel some 50 ms after its last process. It may also let go of
+  // the name by itself between two calls.
+  constexpr int kAttempts = 5;
   for (int attempt = 0;; ++attempt) {
     NetlinkBatch batch;
     AddVeth(&batch, plan, home);
@@ -98,10 +100,11 @@ Status CreateVeth(NetlinkSocket* inside, NetlinkSocket* host, const Plan& plan, 
       return Fail(Code::kUnsupported, "this kernel has no veth links (module veth)");
     }
     const uint32_t old = LinkIndex(*host, plan.host_name);
-    if (verdicts[0] != EEXIST || old == 0 || attempt > 0) {
+    if (verdicts[0] != EEXIST || attempt + 1 == kAttempts) {
       return FailErrno(verdicts[0], fmt::format("cannot create interface '{}' ({})",
                                                 plan.spec->interface_name, plan.host_name));
     }
+    if (old == 0) continue;
     NetlinkBatch remove;
     AddDeleteLink(&remove, old);
     SKIFF_TRY(host->Transact(std::move(remove), "remove the last link of an endpoint", {ENODEV}));
