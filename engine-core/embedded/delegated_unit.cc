@@ -1,6 +1,7 @@
 #include "engine-core/embedded/delegated_unit.h"
 
 #include <fcntl.h>
+#include <linux/sched.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -8,8 +9,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
+#include <csignal>
 
 #include "base/failpoint.h"
 
@@ -143,10 +144,12 @@ DelegatedUnit::~DelegatedUnit() {
 Result<bool> DelegatedUnit::Hold() {
   if (cgroup_.empty() || HolderLives()) return false;
   EndHolder();
-  SKIFF_TRY(StartHolder());
   SKIFF_TRY(Failpoint("engine.delegated_unit"));
   // A scope that stands is kept by monitors; this command's holder joins them, so that it cannot
   // end between this look and the first new monitor.
+  const Fd leaf = OpenLeaf();
+  SKIFF_TRY(StartHolder(leaf));
+  if (leaf && Stands()) return true;
   Status joined = Join();
   if (joined) return true;
   if (joined.error().code != Code::kNotFound) return Fail(joined.error());
@@ -183,15 +186,34 @@ bool DelegatedUnit::HolderLives() const {
          ended.si_pid == 0;
 }
 
-Status DelegatedUnit::StartHolder() {
+bool DelegatedUnit::Stands() const {
+  return ::access((kTransient + unit_).c_str(), F_OK) == 0;
+}
+
+// On cgroup v2 a child can be born where it belongs, which spares it the kernel's pause of all
+// forks for a move (milliseconds). Invalid where that cannot be.
+Fd DelegatedUnit::OpenLeaf() const {
+  const std::string leaf = kMounts[0] + cgroup_ + kLeaf;
+  if (!Stands() || (::mkdir(leaf.c_str(), 0755) != 0 && errno != EEXIST)) return Fd();
+  return OpenFile(leaf, O_RDONLY | O_DIRECTORY).value_or(Fd());
+}
+
+Status DelegatedUnit::StartHolder(const Fd& leaf) {
   SKIFF_ASSIGN(Pipe pipe, MakePipe());
   const pid_t parent = ::getpid();
-  const pid_t pid = ::fork();
+  // As fork(2), without what libc does around it: the child makes system calls only.
+  clone_args arguments{};
+  arguments.exit_signal = SIGCHLD;
+  if (leaf) {
+    arguments.flags = CLONE_INTO_CGROUP;
+    arguments.cgroup = static_cast<uint64_t>(leaf.get());
+  }
+  const auto pid = static_cast<pid_t>(::syscall(SYS_clone3, &arguments, sizeof arguments));
+  if (pid < 0 && leaf) return StartHolder(Fd());  // The scope is just ending.
   if (pid < 0) return FailErrno("cannot start a process");
   if (pid == 0) {
-    // A copy of a program with threads: system calls only. The death of the command closes the pipe
-    // (PDEATHSIG would fire when the calling thread ends). Keys of the command's terminal are not
-    // for it.
+    // The death of the command closes the pipe (PDEATHSIG would fire when the calling thread ends).
+    // Keys of the command's terminal are not for it.
     ::setsid();
     ::dup2(pipe.read.get(), 0);
     ::syscall(SYS_close_range, 1U, ~0U, 0U);
@@ -215,8 +237,7 @@ void DelegatedUnit::EndHolder() {
 }
 
 Status DelegatedUnit::Join() const {
-  const std::string file = kTransient + unit_;
-  if (::access(file.c_str(), F_OK) != 0) return FailErrno("systemd has no '" + unit_ + "'");
+  if (!Stands()) return Fail(Code::kNotFound, "systemd has no '" + unit_ + "'");
   bool joined = false;
   for (const char* mount : kMounts) {
     const std::string scope = mount + cgroup_;
@@ -230,7 +251,7 @@ Status DelegatedUnit::Join() const {
     joined = true;
   }
   // Inside, it keeps the unit; it may have been put away in between.
-  if (joined && ::access(file.c_str(), F_OK) == 0) return {};
+  if (joined && Stands()) return {};
   return Fail(Code::kNotFound, "'" + unit_ + "' has just ended");
 }
 

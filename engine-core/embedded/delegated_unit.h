@@ -40,7 +40,9 @@ class DelegatedUnit {
 
  private:
   bool HolderLives() const;
-  Status StartHolder();
+  bool Stands() const;
+  Fd OpenLeaf() const;
+  Status StartHolder(const Fd& leaf);
   void EndHolder();
   // kNotFound: the unit does not stand (any more).
   Status Join() const;
