@@ -1,8 +1,10 @@
 // StartContainer: the kernel's part, then a monitor that owns it.
 #include <netinet/in.h>
 #include <poll.h>
+#include <sys/epoll.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -22,6 +24,7 @@ namespace skiff::engine::embedded {
 namespace {
 
 constexpr std::string_view kContainerMode = "container:";
+constexpr time_t kLongestLaunch = 10;  // Seconds until a monitor says how its container fares.
 constexpr const char* kHostResolv = "/etc/resolv.conf";
 constexpr const char* kNameServer = "127.0.0.11";
 
@@ -183,12 +186,28 @@ Result<bool> EmbeddedEngine::AwaitStartOrEnd(const ContainerRecord& record) {
   if (!changes || ::inotify_add_watch(changes.get(), run_dir.c_str(), IN_MOVED_TO) < 0) {
     return FailErrno("cannot watch '" + run_dir + "'");
   }
+  const Fd deadline(::timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK));
+  const Fd wake(::epoll_create1(EPOLL_CLOEXEC));
+  const itimerspec limit = {{0, 0}, {kLongestLaunch, 0}};
+  epoll_event event = {};
+  event.events = EPOLLIN;
+  if (!deadline || !wake || ::timerfd_settime(deadline.get(), 0, &limit, nullptr) != 0 ||
+      ::epoll_ctl(wake.get(), EPOLL_CTL_ADD, deadline.get(), &event) != 0 ||
+      ::epoll_ctl(wake.get(), EPOLL_CTL_ADD, changes.get(), &event) != 0) {
+    return FailErrno("cannot wait for the start of a container");
+  }
   for (;;) {
     const ContainerState state = StateOf(record);
     if (state.running() || state.status == ContainerStatus::kRestarting) break;
-    const Status ended = AwaitMonitorExit(run_dir, changes.get());
+    const Status ended = AwaitMonitorExit(run_dir, wake.get());
     if (ended) return false;
     if (ended.error().code != Code::kCancelled) return Fail(ended.error());
+    uint64_t expirations = 0;
+    if (::read(deadline.get(), &expirations, sizeof expirations) > 0) {
+      // One that cannot say how it fares, on a full disk: it makes way.
+      SKIFF_TRY(EndNow(record));
+      return false;
+    }
     char events[4096];
     while (::read(changes.get(), events, sizeof events) > 0) {
     }
