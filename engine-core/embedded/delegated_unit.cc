@@ -190,8 +190,8 @@ bool DelegatedUnit::Stands() const {
   return ::access((kTransient + unit_).c_str(), F_OK) == 0;
 }
 
-// On cgroup v2 a child can be born where it belongs, which spares it the kernel's pause of all
-// forks for a move (milliseconds). Invalid where that cannot be.
+// On cgroup v2 a child can be born where it belongs, which spares it the move from the caller's
+// cgroup. Invalid where that cannot be.
 Fd DelegatedUnit::OpenLeaf() const {
   const std::string leaf = kMounts[0] + cgroup_ + kLeaf;
   if (!Stands() || (::mkdir(leaf.c_str(), 0755) != 0 && errno != EEXIST)) return Fd();
