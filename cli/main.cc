@@ -1,3 +1,4 @@
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -61,10 +62,19 @@ int Main(int argc, char** argv) {
   return RunProgram(std::vector<std::string>(argv, argv + argc), std::move(surroundings));
 }
 
+// Started with `<&-`, the first files we open would be taken for the standard streams.
+void FillStandardStreams() {
+  for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
+    // The lowest free number is `fd`: those below it are open.
+    if (::fcntl(fd, F_GETFD) < 0 && ::open("/dev/null", O_RDWR) < 0) std::abort();
+  }
+}
+
 }  // namespace
 }  // namespace skiff::cli
 
 int main(int argc, char** argv) {
+  skiff::cli::FillStandardStreams();
   try {
     return skiff::cli::Main(argc, argv);
   } catch (const std::exception& error) {

@@ -172,13 +172,21 @@ Result<int> TerminalSession::DriveStreams(engine::Session& session) {
   SKIFF_ASSIGN(const auto signals, SignalRouter::Create(ForwardedSignals()));
   int requests = 0;
   for (;;) {
-    std::array<pollfd, 2> set = {{{session.exit_fd(), POLLIN, 0}, {signals->fd(), POLLIN, 0}}};
+    // The end of whoever reads our output (`run ... | head`) is an error on the pipe, asked for by
+    // no event. The process itself may never write again, or not care.
+    std::array<pollfd, 3> set = {
+        {{session.exit_fd(), POLLIN, 0}, {signals->fd(), POLLIN, 0}, {options_.out, 0, 0}}};
     if (poll(set.data(), set.size(), -1) < 0) {
       const int error = errno;
       if (error == EINTR) continue;
       return FailErrno(error, "cannot wait for the process");
     }
     if (set[0].revents != 0) return session.Wait();
+    if ((set[2].revents & POLLERR) != 0) {
+      // As docker's client, which ends by SIGPIPE: the process goes on.
+      detached_ = true;
+      return 128 + SIGPIPE;
+    }
     while (const int number = signals->Take()) {
       if (!options_.forward_signals) return Fail(Code::kCancelled, "interrupted");
       const bool request = number == SIGINT || number == SIGTERM;
