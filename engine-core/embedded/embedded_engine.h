@@ -214,6 +214,8 @@ class EmbeddedEngine : public Engine {
   Status DeleteTrash();
   // After a commit: drops the intents that have come true.
   Status SettleIntents();
+  // Out of sight in one step; the path it has there. A missing one is no error.
+  Result<std::string> MoveToTrash(const std::string& path, const std::string& name);
   // Renames into the trash, then deletes.
   Status Discard(const std::string& path, const std::string& name);
   Status Purge();

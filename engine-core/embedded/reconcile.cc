@@ -271,13 +271,17 @@ Status EmbeddedEngine::RestartOrphans() {
   return first;
 }
 
-Status EmbeddedEngine::Discard(const std::string& path, const std::string& name) {
-  const std::string doomed = layout_.trash() + "/" + name + "-" + RandomHex(8);
+Result<std::string> EmbeddedEngine::MoveToTrash(const std::string& path, const std::string& name) {
+  std::string doomed = layout_.trash() + "/" + name + "-" + RandomHex(8);
   SKIFF_TRY(Failpoint("engine.discard"));
-  if (::rename(path.c_str(), doomed.c_str()) != 0) {
-    if (errno == ENOENT) return {};
+  if (::rename(path.c_str(), doomed.c_str()) != 0 && errno != ENOENT) {
     return FailErrno("cannot move '" + path + "' to the trash");
   }
+  return doomed;
+}
+
+Status EmbeddedEngine::Discard(const std::string& path, const std::string& name) {
+  SKIFF_ASSIGN(const std::string doomed, MoveToTrash(path, name));
   return RemoveTree(doomed);
 }
 
@@ -389,14 +393,10 @@ Status EmbeddedEngine::Purge(const std::vector<std::string>& containers,
   // Deleting the upper folders of many containers takes longer than all the rest of a removal.
   const bool detached = containers.size() > kDeletedAtOnce;
   for (const std::string& id : containers) {
-    if (!detached) {
+    if (detached) {
+      SKIFF_TRY(MoveToTrash(layout_.container(id), "container"));
+    } else {
       SKIFF_TRY(Discard(layout_.container(id), "container"));
-      continue;
-    }
-    const std::string doomed = layout_.trash() + "/container-" + RandomHex(8);
-    SKIFF_TRY(Failpoint("engine.discard"));
-    if (::rename(layout_.container(id).c_str(), doomed.c_str()) != 0 && errno != ENOENT) {
-      return FailErrno("cannot move container " + ShortId(id) + " to the trash");
     }
   }
   if (detached) SKIFF_TRY(EmptyTrashDetached());

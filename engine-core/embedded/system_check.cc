@@ -110,10 +110,9 @@ Status EmbeddedEngine::Checker::Containers() {
     }
     const bool live = Exists(LiveMarker(engine.layout_, id));
     const bool alive = MonitorClient(engine.layout_.run_container(id)).Alive();
-    if (live && !alive) {
-      SKIFF_TRY(Report("container", label, "it ended and left things in the kernel",
-                       [&] { return engine.ReconcileContainer(*record, false); }));
-    }
+    // A container that ended by itself is no damage: what it leaves (cgroups, rules of its ports)
+    // goes with the next command that changes something, and with a repair.
+    if (live && !alive && repair) SKIFF_TRY(engine.ReconcileContainer(*record, false));
     if (alive && !live) {
       SKIFF_TRY(Report("container", label, "it runs without its marker",
                        [&] { return WriteLiveMarker(engine.layout_, id, {}); }));
@@ -132,6 +131,16 @@ Status EmbeddedEngine::Checker::Garbage() {
     if (HasContainer(id)) continue;
     SKIFF_TRY(Report("container", id, "its folders have no row",
                      [&] { return engine.DestroyGarbage(id); }));
+  }
+  SKIFF_ASSIGN(const auto tables, NamesIn(engine.layout_.run_networks()));
+  for (const std::string& file : tables) {
+    const std::string id = file.substr(0, file.find('.'));
+    const bool known =
+        announced.contains(id) ||
+        std::ranges::any_of(networks, [&](const auto& row) { return row->network.id == id; });
+    if (known) continue;
+    SKIFF_TRY(Report("name table", ShortId(id), "its network has no row",
+                     [&] { return net::RemoveNameTable(engine.layout_.names_table(id)); }));
   }
   SKIFF_ASSIGN(const auto trash, NamesIn(engine.layout_.trash()));
   for (const std::string& name : trash) {

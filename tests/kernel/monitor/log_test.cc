@@ -108,7 +108,8 @@ TEST_F(LogTest, AnIdleMonitorIsSmall) {
   const int64_t pss = PssOf(monitor.process.pid);
   RecordProperty("pss_kib", static_cast<int>(pss));
   ASSERT_GT(pss, 0);
-  EXPECT_LT(pss, 2048) << "also right after a lot of output";
+  // A debug build's text alone is larger than a release's whole monitor.
+  EXPECT_LT(pss, 3072) << "also right after a lot of output";
 }
 
 }  // namespace
