@@ -129,7 +129,9 @@ std::vector<std::string> Pieces(const Json& value) {
   return pieces;
 }
 
+// libnftables prints names where the machine has /etc/protocols (package netbase), else numbers.
 int ProtocolNumber(const std::string& text) {
+  if (const auto number = ParseNumber<int>(text)) return *number;
   if (text == "tcp") return IPPROTO_TCP;
   if (text == "udp") return IPPROTO_UDP;
   return text == "sctp" ? IPPROTO_SCTP : 0;

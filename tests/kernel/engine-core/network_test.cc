@@ -1,5 +1,6 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -7,6 +8,7 @@
 #include <set>
 #include <thread>
 
+#include "base/event_loop.h"
 #include "base/fd.h"
 #include "tests/kernel/engine-core/engine_fixture.h"
 
@@ -14,7 +16,7 @@ namespace skiff::engine {
 namespace {
 
 // A plain TCP question from the host.
-std::string Ask(const std::string& address, uint16_t port) {
+std::string AskOnce(const std::string& address, uint16_t port) {
   const Fd socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   sockaddr_in to{};
   to.sin_family = AF_INET;
@@ -26,6 +28,18 @@ std::string Ask(const std::string& address, uint16_t port) {
   if (::connect(socket.get(), reinterpret_cast<sockaddr*>(&to), sizeof to) != 0)
     return "no connection";
   return ReadAll(socket.get(), 1 << 16, "answer").value_or("no answer");
+}
+
+// A program that has been executed does not listen yet: a refusal is asked again for a while.
+std::string Ask(const std::string& address, uint16_t port) {
+  const BootTime deadline = Now() + std::chrono::seconds(5);
+  std::string answer;
+  do {
+    answer = AskOnce(address, port);
+    if (!answer.empty() && answer != "no connection") break;
+    ::poll(nullptr, 0, 10);
+  } while (Now() < deadline);
+  return answer;
 }
 
 class EngineNetworkTest : public EngineTest {
