@@ -105,12 +105,15 @@ TEST(FirewallRulesTest, ReadsWhatNftLists) {
       [{"elem": {"val": {"concat": ["tcp", 8080]}, "comment": "c0ffee"}},
        {"concat": ["172.20.0.2", 80]}]]}},
     {"map": {"name": "bound6", "elem": [
-      [{"concat": ["udp", "2001:db8::1", 53]}, {"concat": ["fd00::2", 5353]}]]}}]})");
+      [{"concat": ["udp", "2001:db8::1", 53]}, {"concat": ["fd00::2", 5353]}]]}},
+    {"map": {"name": "ports6", "elem": [[{"concat": [17, 9]}, {"concat": ["fd00::2", 10]}]]}}]})");
   ASSERT_TRUE(state);
   EXPECT_EQ(state->networks, (std::vector<FirewallNetwork>{{"sk1", false}, {"sk2", true}}));
   EXPECT_EQ(state->ports, (std::vector<PublishSpec>{
                               {"c0ffee", "0.0.0.0", 8080, 80, IPPROTO_TCP, "172.20.0.2", ""},
-                              {"", "2001:db8::1", 53, 5353, IPPROTO_UDP, "", "fd00::2"}}));
+                              {"", "2001:db8::1", 53, 5353, IPPROTO_UDP, "", "fd00::2"},
+                              // A machine without /etc/protocols.
+                              {"", "::", 9, 10, IPPROTO_UDP, "", "fd00::2"}}));
   EXPECT_FALSE(ParseTable("no json"));
 }
 
