@@ -1,6 +1,7 @@
 #include "cli/context.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <csignal>
 
@@ -78,6 +79,9 @@ void Context::Report(const Error& error, const SourceMap* sources) const {
   std::string out = fmt::format("{}error:{} {}\n", color ? "\x1b[1;31m" : "",
                                 color ? "\x1b[0m" : "", error.Text());
   for (const Note& note : error.notes) out += fmt::format("  note: {}\n", note.message);
+  if (error.code == Code::kPermissionDenied && ::geteuid() != 0) {
+    out += "  note: containers need root: run the command with sudo\n";
+  }
   PrintError(out);
 }
 

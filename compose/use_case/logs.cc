@@ -66,7 +66,7 @@ Status FollowLogs(const Context& context, const ProjectRef& project, const LogsO
   while (follower.active() > 0) {
     pollfd fds[2] = {{follower.fd(), POLLIN, 0}, {context.interrupt_fd, POLLIN, 0}};
     if (poll(fds, 2, -1) < 0 && errno != EINTR) return FailErrno("cannot wait for events");
-    if (fds[1].revents) return Fail(Code::kCancelled, "interrupted");
+    if (fds[1].revents) return Fail(Code::kCancelled, "");  // Expected: nothing to tell.
     if (fds[0].revents) follower.TakeExits();
   }
   return follower.status();
@@ -109,7 +109,7 @@ Result<int> Wait(const Context& context, const ProjectRef& project,
   }
   while (!waiting.empty() && !(down_project && waiting.size() < containers.size())) {
     SKIFF_ASSIGN(const std::vector<engine::StateChange> changes, watch->Next(context.interrupt_fd));
-    if (changes.empty()) return Fail(Code::kCancelled, "interrupted");
+    if (changes.empty()) return Fail(Code::kCancelled, "");  // Expected: nothing to tell.
     for (const engine::StateChange& change : changes) {
       if (!waiting.count(change.id) || (!change.removed && !HasStopped(change.state))) continue;
       waiting.erase(change.id);
