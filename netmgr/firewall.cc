@@ -272,7 +272,9 @@ Status Firewall::RemoveTable() {
                RemoveAcceptCommands(state_->nftables.get(), std::span(&ours, 1)));
   const std::string clean =
       "add table inet " + state_->table + "\ndelete table inet " + state_->table + "\n";
-  return state_->nftables->Run(clean + foreign);
+  SKIFF_TRY(state_->nftables->Run(clean + foreign));
+  state_->Clear();
+  return {};
 }
 
 Result<std::string> Firewall::PendingCommands() const {

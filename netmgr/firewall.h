@@ -79,7 +79,8 @@ class Firewall {
   // What the table holds, for repair: one port per element, with the address it is known by (a port
   // published on "" comes back as "0.0.0.0" and "::") and a short id. No table: empty.
   Result<FirewallState> Read();
-  // Removes the table and every rule in foreign chains that names a bridge of this root.
+  // Removes the table and every rule in foreign chains that names a bridge of this root; collected
+  // changes are dropped.
   Status RemoveTable();
 
   // The commands Apply() would run on a table that stands, in nft's language: for tests and for

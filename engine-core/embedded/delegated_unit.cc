@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 
@@ -142,7 +143,7 @@ DelegatedUnit::~DelegatedUnit() {
 }
 
 Result<bool> DelegatedUnit::Hold() {
-  if (cgroup_.empty() || HolderLives()) return false;
+  if (cgroup_.empty() || (HolderLives() && LeafStands())) return false;
   EndHolder();
   SKIFF_TRY(Failpoint("engine.delegated_unit"));
   // A scope that stands is kept by monitors; this command's holder joins them, so that it cannot
@@ -184,6 +185,12 @@ bool DelegatedUnit::HolderLives() const {
   siginfo_t ended{};
   return ::waitid(P_PID, static_cast<id_t>(holder_), &ended, WEXITED | WNOHANG | WNOWAIT) == 0 &&
          ended.si_pid == 0;
+}
+
+// Not while a kill of the whole unit is on its way: the holder may look alive for a moment longer.
+bool DelegatedUnit::LeafStands() const {
+  return std::ranges::any_of(kMounts,
+                             [&](const char* mount) { return IsFolder(mount + cgroup_ + kLeaf); });
 }
 
 bool DelegatedUnit::Stands() const {

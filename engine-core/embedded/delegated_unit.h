@@ -40,6 +40,7 @@ class DelegatedUnit {
 
  private:
   bool HolderLives() const;
+  bool LeafStands() const;
   bool Stands() const;
   Fd OpenLeaf() const;
   Status StartHolder(const Fd& leaf);

@@ -109,8 +109,12 @@ class NetworkSide {
     }
     if (rebuild) {
       SKIFF_ASSIGN(const net::FirewallState wanted, state());
-      SKIFF_ASSIGN(const net::FirewallReport report, firewall_->Rebuild(wanted));
-      warnings->insert(warnings->end(), report.warnings.begin(), report.warnings.end());
+      if (wanted.networks.empty() && wanted.ports.empty()) {
+        SKIFF_TRY(firewall_->RemoveTable());
+      } else {
+        SKIFF_ASSIGN(const net::FirewallReport report, firewall_->Rebuild(wanted));
+        warnings->insert(warnings->end(), report.warnings.begin(), report.warnings.end());
+      }
       unpublished_.clear();
     }
     rebuild_ = missing_ = unguarded_ = false;

@@ -330,6 +330,12 @@ Status EmbeddedEngine::RetireIfIdle() {
     const std::lock_guard lock(pending_mutex_);
     if (!std::exchange(removed_something_, false)) return {};
   }
+  if (network_.HasWork()) {
+    // Another thread goes on removing; the commit after it would build the table anew.
+    const std::lock_guard lock(pending_mutex_);
+    removed_something_ = true;
+    return {};
+  }
   // Under the state lock, so that no other command is about to need what goes here.
   SKIFF_ASSIGN(const StateGuard guard, LockState());
   SKIFF_ASSIGN(const auto others, intents_.Others());

@@ -41,7 +41,8 @@ class SystemdTest : public EngineTest {
   }
   static pid_t ParentOf(pid_t pid) {
     const auto text = ReadFile("/proc/" + std::to_string(pid) + "/status");
-    EXPECT_TRUE(text);
+    EXPECT_TRUE(text) << "no process " << pid;
+    if (!text) return -1;
     const size_t at = text->find("\nPPid:");
     return ParseNumber<pid_t>(Trim(text->substr(at + 6, text->find('\n', at + 1) - at - 6)))
         .value_or(-1);
@@ -53,8 +54,8 @@ class SystemdTest : public EngineTest {
   }
   bool Stands() const { return ::access(("/run/systemd/transient/" + unit_).c_str(), F_OK) == 0; }
   // systemd puts a unit away some time after its last process; nothing tells others of it.
-  bool GoneWithinTwoSeconds() const {
-    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(2);
+  bool Gone() const {
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
     while (Stands()) {
       if (std::chrono::steady_clock::now() > deadline) return false;
       ::sched_yield();
@@ -126,7 +127,7 @@ TEST_F(SystemdTest, TheUnitOutlivesTheCommandAndEndsWithTheLastContainer) {
   ASSERT_TRUE(engine_->RemoveContainer("one", {true, false}));
   ASSERT_TRUE(engine_->Commit());
   engine_.reset();
-  EXPECT_TRUE(GoneWithinTwoSeconds());
+  EXPECT_TRUE(Gone());
   EXPECT_FALSE(std::filesystem::exists("/sys/fs/cgroup/system.slice/" + unit_));
   engine_ = Another();
   Run(Sleeper("two"));
@@ -138,7 +139,7 @@ TEST_F(SystemdTest, LookingAndStoppingMakeNoUnit) {
   Run(Sleeper("one"));
   ASSERT_TRUE(engine_->StopContainer("one", {}));
   engine_ = Another();
-  ASSERT_TRUE(GoneWithinTwoSeconds());
+  ASSERT_TRUE(Gone());
   ASSERT_TRUE(engine_->ListContainers({true, {}}));
   ASSERT_TRUE(engine_->StopContainer("one", {}));
   EXPECT_FALSE(Stands());
@@ -160,6 +161,7 @@ TEST_F(SystemdTest, AfterAStopOfTheUnitTheSameCommandMakesItAnew) {
   pollfd waiting = {ended.get(), POLLIN, 0};
   ASSERT_EQ(::poll(&waiting, 1, 20'000), 1);
   EXPECT_EQ(engine_->InspectContainer("one")->state.status, ContainerStatus::kExited);
+  ASSERT_TRUE(Gone());  // What "systemctl stop" waits for.
   Run(Sleeper("two"));
   EXPECT_EQ(CgroupOf(ParentOf(PidOf("two"))),
             "/system.slice/" + unit_ + "/skiff-" + RootHash(Options().root) + "/monitors");
