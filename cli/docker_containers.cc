@@ -10,6 +10,7 @@
 #include "cli/exit_status.h"
 #include "cli/flag_values.h"
 #include "cli/listing.h"
+#include "cli/operands.h"
 #include "cli/status_text.h"
 #include "cli/text_table.h"
 #include "cli/verbs.h"
@@ -92,19 +93,14 @@ bool MatchesAll(const engine::Container& container, const std::vector<Filter>& f
   });
 }
 
+// docker prints what it was given.
 template <typename Call>
-Result<int> ForEach(Context& context, const Arguments& arguments, Call call) {
-  SKIFF_ASSIGN(engine::Engine * engine, context.Engine());
-  int status = 0;
-  for (const std::string& ref : arguments.operands()) {
-    Status done = call(*engine, ref);
-    if (done) done = context.Print(ref + '\n');
-    if (done) continue;
-    context.Report(done.error(), nullptr);
-    status = kExitFailure;
-  }
-  SKIFF_TRY(engine->Commit());
-  return status;
+Result<int> ForEachPrinted(Context& context, const Arguments& arguments, Call call) {
+  return ForEachOperand(context, arguments,
+                        [&](engine::Engine& engine, const std::string& ref) -> Status {
+                          SKIFF_TRY(call(engine, ref));
+                          return context.Print(ref + '\n');
+                        });
 }
 
 engine::StopOptions StopOptionsOf(const Arguments& arguments) {
@@ -166,21 +162,21 @@ Result<int> RunDockerPs(Context& context, const Arguments& arguments) {
 
 Result<int> RunDockerStop(Context& context, const Arguments& arguments) {
   const engine::StopOptions options = StopOptionsOf(arguments);
-  return ForEach(context, arguments, [&](engine::Engine& engine, const std::string& ref) {
+  return ForEachPrinted(context, arguments, [&](engine::Engine& engine, const std::string& ref) {
     return engine.StopContainer(ref, options);
   });
 }
 
 Result<int> RunDockerRestart(Context& context, const Arguments& arguments) {
   const engine::StopOptions options = StopOptionsOf(arguments);
-  return ForEach(context, arguments, [&](engine::Engine& engine, const std::string& ref) {
+  return ForEachPrinted(context, arguments, [&](engine::Engine& engine, const std::string& ref) {
     return engine.RestartContainer(ref, options);
   });
 }
 
 Result<int> RunDockerKill(Context& context, const Arguments& arguments) {
   SKIFF_ASSIGN(const int number, ParseSignal(arguments.Text("signal")));
-  return ForEach(context, arguments, [&](engine::Engine& engine, const std::string& ref) {
+  return ForEachPrinted(context, arguments, [&](engine::Engine& engine, const std::string& ref) {
     return engine.KillContainer(ref, number);
   });
 }
@@ -204,13 +200,13 @@ Result<int> RunDockerRm(Context& context, const Arguments& arguments) {
 }
 
 Result<int> RunDockerPause(Context& context, const Arguments& arguments) {
-  return ForEach(context, arguments, [](engine::Engine& engine, const std::string& ref) {
+  return ForEachPrinted(context, arguments, [](engine::Engine& engine, const std::string& ref) {
     return engine.PauseContainer(ref);
   });
 }
 
 Result<int> RunDockerUnpause(Context& context, const Arguments& arguments) {
-  return ForEach(context, arguments, [](engine::Engine& engine, const std::string& ref) {
+  return ForEachPrinted(context, arguments, [](engine::Engine& engine, const std::string& ref) {
     return engine.UnpauseContainer(ref);
   });
 }

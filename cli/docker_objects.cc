@@ -12,6 +12,7 @@
 #include "cli/flag_values.h"
 #include "cli/image_change.h"
 #include "cli/listing.h"
+#include "cli/operands.h"
 #include "cli/status_text.h"
 #include "cli/verbs.h"
 
@@ -42,20 +43,6 @@ constexpr Column kVolumeColumns[] = {
     {"Driver", "DRIVER"},        {"Name", "VOLUME NAME"},
     {"Labels", "LABELS", false}, {"Mountpoint", "MOUNTPOINT", false},
     {"Scope", "SCOPE", false},   {"Size", "SIZE", false}};
-
-template <typename Call>
-Result<int> ForEach(Context& context, const Arguments& arguments, Call call) {
-  SKIFF_ASSIGN(engine::Engine * engine, context.Engine());
-  int status = 0;
-  for (const std::string& ref : arguments.operands()) {
-    const Status done = call(*engine, ref);
-    if (done) continue;
-    context.Report(done.error(), nullptr);
-    status = kExitFailure;
-  }
-  SKIFF_TRY(engine->Commit());
-  return status;
-}
 
 Result<std::map<std::string, std::string>> Pairs(const std::vector<std::string>& words,
                                                  std::string_view what) {
@@ -214,14 +201,17 @@ Result<int> RunImageTag(Context& context, const Arguments& arguments) {
 }
 
 Result<int> RunImageRemove(Context& context, const Arguments& arguments) {
-  return ForEach(context, arguments, [&](engine::Engine& engine, const std::string& ref) -> Status {
-    SKIFF_ASSIGN(const engine::RemovedImage removed,
-                 engine.RemoveImage(ref, arguments.Bool("force")));
-    std::string out;
-    for (const std::string& name : removed.untagged) out += fmt::format("Untagged: {}\n", name);
-    for (const std::string& id : removed.deleted) out += fmt::format("Deleted: {}\n", id);
-    return context.Print(out);
-  });
+  return ForEachOperand(context, arguments,
+                        [&](engine::Engine& engine, const std::string& ref) -> Status {
+                          SKIFF_ASSIGN(const engine::RemovedImage removed,
+                                       engine.RemoveImage(ref, arguments.Bool("force")));
+                          std::string out;
+                          for (const std::string& name : removed.untagged)
+                            out += fmt::format("Untagged: {}\n", name);
+                          for (const std::string& id : removed.deleted)
+                            out += fmt::format("Deleted: {}\n", id);
+                          return context.Print(out);
+                        });
 }
 
 Result<int> RunNetworkList(Context& context, const Arguments& arguments) {
@@ -301,12 +291,14 @@ Result<int> RunNetworkCreate(Context& context, const Arguments& arguments) {
 
 Result<int> RunNetworkRemove(Context& context, const Arguments& arguments) {
   const bool force = arguments.Bool("force");
-  return ForEach(context, arguments, [&](engine::Engine& engine, const std::string& ref) -> Status {
-    const Status removed = engine.RemoveNetwork(ref);
-    if (!removed && force && removed.error().code == Code::kNotFound) return {};
-    SKIFF_TRY(removed);
-    return context.Print(ref + '\n');
-  });
+  return ForEachOperand(context, arguments,
+                        [&](engine::Engine& engine, const std::string& ref) -> Status {
+                          const Status removed = engine.RemoveNetwork(ref);
+                          if (!removed && force && removed.error().code == Code::kNotFound)
+                            return {};
+                          SKIFF_TRY(removed);
+                          return context.Print(ref + '\n');
+                        });
 }
 
 Result<int> RunNetworkConnect(Context& context, const Arguments& arguments) {
@@ -377,11 +369,13 @@ Result<int> RunVolumeCreate(Context& context, const Arguments& arguments) {
 
 Result<int> RunVolumeRemove(Context& context, const Arguments& arguments) {
   const bool force = arguments.Bool("force");
-  return ForEach(context, arguments, [&](engine::Engine& engine, const std::string& ref) -> Status {
-    const Status removed = engine.RemoveVolume(ref);
-    if (!removed && !(force && removed.error().code == Code::kNotFound)) return removed;
-    return context.Print(ref + '\n');
-  });
+  return ForEachOperand(context, arguments,
+                        [&](engine::Engine& engine, const std::string& ref) -> Status {
+                          const Status removed = engine.RemoveVolume(ref);
+                          if (!removed && !(force && removed.error().code == Code::kNotFound))
+                            return removed;
+                          return context.Print(ref + '\n');
+                        });
 }
 
 }  // namespace skiff::cli

@@ -4,6 +4,7 @@
 #include "base/units.h"
 #include "cli/exit_status.h"
 #include "cli/flag_values.h"
+#include "cli/operands.h"
 #include "cli/terminal_session.h"
 #include "cli/verbs.h"
 
@@ -36,21 +37,6 @@ Result<int> AttachTo(Context& context, engine::Engine& engine, const engine::Con
     }
   }
   return driver->Drive(*session);
-}
-
-// Every reference is tried; the errors are told one by one.
-template <typename Call>
-Result<int> ForEach(Context& context, const Arguments& arguments, Call call) {
-  SKIFF_ASSIGN(engine::Engine * engine, context.Engine());
-  int status = 0;
-  for (const std::string& ref : arguments.operands()) {
-    const Status done = call(*engine, ref);
-    if (done) continue;
-    context.Report(done.error(), nullptr);
-    status = kExitFailure;
-  }
-  SKIFF_TRY(engine->Commit());
-  return status;
 }
 
 Result<int> WaitFor(engine::Engine& engine, const std::string& ref) {
@@ -131,11 +117,11 @@ Result<int> RunDockerAttach(Context& context, const Arguments& arguments) {
 
 Result<int> RunDockerStart(Context& context, const Arguments& arguments) {
   if (!arguments.Bool("attach") && !arguments.Bool("interactive")) {
-    return ForEach(context, arguments,
-                   [&](engine::Engine& engine, const std::string& ref) -> Status {
-                     SKIFF_TRY(engine.StartContainer(ref));
-                     return context.Print(ref + '\n');
-                   });
+    return ForEachOperand(context, arguments,
+                          [&](engine::Engine& engine, const std::string& ref) -> Status {
+                            SKIFF_TRY(engine.StartContainer(ref));
+                            return context.Print(ref + '\n');
+                          });
   }
   if (arguments.operands().size() > 1) {
     return Fail(Code::kInvalidArgument, "you cannot start and attach multiple containers at once");
@@ -172,10 +158,11 @@ Result<int> RunDockerLogs(Context& context, const Arguments& arguments) {
 }
 
 Result<int> RunDockerWait(Context& context, const Arguments& arguments) {
-  return ForEach(context, arguments, [&](engine::Engine& engine, const std::string& ref) -> Status {
-    SKIFF_ASSIGN(const int code, WaitFor(engine, ref));
-    return context.Print(fmt::format("{}\n", code));
-  });
+  return ForEachOperand(context, arguments,
+                        [&](engine::Engine& engine, const std::string& ref) -> Status {
+                          SKIFF_ASSIGN(const int code, WaitFor(engine, ref));
+                          return context.Print(fmt::format("{}\n", code));
+                        });
 }
 
 }  // namespace skiff::cli

@@ -11,8 +11,8 @@ namespace skiff::cli {
 namespace {
 
 using Json = nlohmann::ordered_json;
-using Arguments = std::vector<Json>;
-using Function = Result<Json> (*)(const Arguments&);
+using Values = std::vector<Json>;
+using Function = Result<Json> (*)(const Values&);
 
 tl::unexpected<Error> Wrong(std::string_view message) {
   return Fail(Code::kInvalidArgument, fmt::format("template: {}", message));
@@ -22,18 +22,18 @@ std::string DumpJson(const Json& value) {
   return value.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
-Result<Json> ToJson(const Arguments& a) {
+Result<Json> ToJson(const Values& a) {
   return Json(DumpJson(a[0]));
 }
-Result<Json> Lower(const Arguments& a) {
+Result<Json> Lower(const Values& a) {
   return Json(ToLower(TemplateText(a[0])));
 }
-Result<Json> Upper(const Arguments& a) {
+Result<Json> Upper(const Values& a) {
   std::string text = TemplateText(a[0]);
   for (char& c : text) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
   return Json(text);
 }
-Result<Json> Title(const Arguments& a) {
+Result<Json> Title(const Values& a) {
   std::string text = TemplateText(a[0]);
   bool start = true;
   for (char& c : text) {
@@ -44,14 +44,14 @@ Result<Json> Title(const Arguments& a) {
 }
 
 // join LIST SEPARATOR
-Result<Json> JoinList(const Arguments& a) {
+Result<Json> JoinList(const Values& a) {
   std::vector<std::string> parts;
   for (const Json& item : a[0]) parts.push_back(TemplateText(item));
   return Json(Join(parts, TemplateText(a[1])));
 }
 
 // split TEXT SEPARATOR
-Result<Json> SplitText(const Arguments& a) {
+Result<Json> SplitText(const Values& a) {
   const std::string text = TemplateText(a[0]);
   const std::string separator = TemplateText(a[1]);
   Json parts = Json::array();
@@ -65,7 +65,7 @@ Result<Json> SplitText(const Arguments& a) {
   return parts;
 }
 
-std::string PrintAll(const Arguments& a, bool always_space) {
+std::string PrintAll(const Values& a, bool always_space) {
   std::string out;
   for (size_t i = 0; i < a.size(); ++i) {
     // Go's fmt.Print puts spaces between operands when neither is a string.
@@ -74,15 +74,15 @@ std::string PrintAll(const Arguments& a, bool always_space) {
   }
   return out;
 }
-Result<Json> Print(const Arguments& a) {
+Result<Json> Print(const Values& a) {
   return Json(PrintAll(a, false));
 }
-Result<Json> Println(const Arguments& a) {
+Result<Json> Println(const Values& a) {
   return Json(PrintAll(a, true) + '\n');
 }
 
 // %v %s %d %q %x %t %%, with width and '-'.
-Result<Json> Printf(const Arguments& a) {
+Result<Json> Printf(const Values& a) {
   const std::string format = TemplateText(a[0]);
   std::string out;
   size_t next = 1;
@@ -115,11 +115,11 @@ Result<Json> Printf(const Arguments& a) {
   return Json(out);
 }
 
-Result<Json> Len(const Arguments& a) {
+Result<Json> Len(const Values& a) {
   return Json(a[0].is_string() ? a[0].get_ref<const std::string&>().size() : a[0].size());
 }
 
-Result<Json> Index(const Arguments& a) {
+Result<Json> Index(const Values& a) {
   Json value = a[0];
   for (size_t i = 1; i < a.size(); ++i) {
     if (value.is_object() && a[i].is_string()) {
@@ -141,7 +141,7 @@ Result<Json> Index(const Arguments& a) {
 }
 
 // slice LIST [from [to]], also of text.
-Result<Json> Slice(const Arguments& a) {
+Result<Json> Slice(const Values& a) {
   const bool text = a[0].is_string();
   const size_t size = text ? a[0].get_ref<const std::string&>().size() : a[0].size();
   const size_t from = a.size() > 1 && a[1].is_number_integer() ? a[1].get<size_t>() : 0;
@@ -153,48 +153,48 @@ Result<Json> Slice(const Arguments& a) {
   return out;
 }
 
-Result<Json> Equal(const Arguments& a) {
+Result<Json> Equal(const Values& a) {
   return Json(std::any_of(a.begin() + 1, a.end(), [&](const Json& b) { return a[0] == b; }));
 }
-Result<Json> NotEqual(const Arguments& a) {
+Result<Json> NotEqual(const Values& a) {
   return Json(a[0] != a[1]);
 }
-Result<Json> Less(const Arguments& a) {
+Result<Json> Less(const Values& a) {
   return Json(a[0] < a[1]);
 }
-Result<Json> LessEqual(const Arguments& a) {
+Result<Json> LessEqual(const Values& a) {
   return Json(a[0] <= a[1]);
 }
-Result<Json> Greater(const Arguments& a) {
+Result<Json> Greater(const Values& a) {
   return Json(a[0] > a[1]);
 }
-Result<Json> GreaterEqual(const Arguments& a) {
+Result<Json> GreaterEqual(const Values& a) {
   return Json(a[0] >= a[1]);
 }
-Result<Json> And(const Arguments& a) {
+Result<Json> And(const Values& a) {
   for (const Json& value : a) {
     if (!TemplateTruth(value)) return value;
   }
   return a.back();
 }
-Result<Json> Or(const Arguments& a) {
+Result<Json> Or(const Values& a) {
   for (const Json& value : a) {
     if (TemplateTruth(value)) return value;
   }
   return a.back();
 }
-Result<Json> Not(const Arguments& a) {
+Result<Json> Not(const Values& a) {
   return Json(!TemplateTruth(a[0]));
 }
 
 // pad TEXT BEFORE AFTER
-Result<Json> Pad(const Arguments& a) {
+Result<Json> Pad(const Values& a) {
   const std::string text = TemplateText(a[0]);
   if (text.empty() || !a[1].is_number_integer() || !a[2].is_number_integer()) return Json(text);
   return Json(std::string(a[1].get<size_t>(), ' ') + text + std::string(a[2].get<size_t>(), ' '));
 }
 // truncate TEXT LENGTH
-Result<Json> Truncate(const Arguments& a) {
+Result<Json> Truncate(const Values& a) {
   std::string text = TemplateText(a[0]);
   if (a[1].is_number_integer()) text.resize(std::min(text.size(), a[1].get<size_t>()));
   return Json(text);

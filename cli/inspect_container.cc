@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "base/units.h"
 #include "cli/inspect_json.h"
+#include "cli/json_values.h"
 
 namespace skiff::cli {
 namespace {
@@ -17,18 +18,6 @@ constexpr int64_t kDefaultShmSize = 64 << 20;
 
 std::string Time(int64_t moment) {
   return moment == 0 ? std::string(kZeroTime) : FormatTimestamp(moment);
-}
-
-// Go prints an empty slice that was never made as null.
-template <typename List>
-Json OrNull(const List& list) {
-  return list.empty() ? Json() : Json(list);
-}
-template <typename Map>
-Json Object(const Map& map) {
-  Json out = Json::object();
-  for (const auto& [key, value] : map) out[key] = value;
-  return out;
 }
 
 Json State(const engine::ContainerState& state) {
@@ -175,7 +164,7 @@ void AddDevices(const engine::ContainerConfig& config, Json& out) {
                        {"CgroupPermissions", device.permissions}});
   }
   out["Devices"] = std::move(devices);
-  out["DeviceCgroupRules"] = OrNull(config.device_cgroup_rules);
+  out["DeviceCgroupRules"] = JsonOrNull(config.device_cgroup_rules);
   out["DeviceRequests"] = nullptr;
   Json limits = Json::array();
   for (const engine::Ulimit& limit : config.ulimits) {
@@ -189,23 +178,23 @@ Json HostConfig(const engine::ContainerConfig& config) {
   out["Binds"] = Binds(config);
   out["ContainerIDFile"] = "";
   out["LogConfig"] = {{"Type", config.log.driver.empty() ? "json-file" : config.log.driver},
-                      {"Config", Object(config.log.options)}};
+                      {"Config", JsonObject(config.log.options)}};
   out["NetworkMode"] = NetworkMode(config);
   out["PortBindings"] = PortBindings(config);
   out["RestartPolicy"] = {{"Name", RestartName(config.restart.mode)},
                           {"MaximumRetryCount", config.restart.maximum_retries}};
   out["AutoRemove"] = config.auto_remove;
   out["VolumeDriver"] = "";
-  out["VolumesFrom"] = OrNull(config.volumes_from);
+  out["VolumesFrom"] = JsonOrNull(config.volumes_from);
   out["ConsoleSize"] = {0, 0};
-  out["CapAdd"] = OrNull(config.cap_add);
-  out["CapDrop"] = OrNull(config.cap_drop);
+  out["CapAdd"] = JsonOrNull(config.cap_add);
+  out["CapDrop"] = JsonOrNull(config.cap_drop);
   out["CgroupnsMode"] = config.cgroupns_mode.empty() ? "private" : config.cgroupns_mode;
   out["Dns"] = config.dns;
   out["DnsOptions"] = config.dns_options;
   out["DnsSearch"] = config.dns_search;
-  out["ExtraHosts"] = OrNull(config.extra_hosts);
-  out["GroupAdd"] = OrNull(config.group_add);
+  out["ExtraHosts"] = JsonOrNull(config.extra_hosts);
+  out["GroupAdd"] = JsonOrNull(config.group_add);
   out["IpcMode"] = config.ipc_mode.empty() ? "private" : config.ipc_mode;
   out["Cgroup"] = "";
   out["Links"] = nullptr;
@@ -214,12 +203,12 @@ Json HostConfig(const engine::ContainerConfig& config) {
   out["Privileged"] = config.privileged;
   out["PublishAllPorts"] = config.publish_all;
   out["ReadonlyRootfs"] = config.read_only;
-  out["SecurityOpt"] = OrNull(config.security_opt);
+  out["SecurityOpt"] = JsonOrNull(config.security_opt);
   if (const Json tmpfs = Tmpfs(config); !tmpfs.empty()) out["Tmpfs"] = tmpfs;
   out["UTSMode"] = config.uts_mode;
   out["UsernsMode"] = config.userns_mode;
   out["ShmSize"] = config.shm_size == 0 ? kDefaultShmSize : config.shm_size;
-  if (!config.sysctls.empty()) out["Sysctls"] = Object(config.sysctls);
+  if (!config.sysctls.empty()) out["Sysctls"] = JsonObject(config.sysctls);
   out["Runtime"] = config.runtime.empty() ? "runc" : config.runtime;
   out["Isolation"] = "";
   AddResources(config.resources, out);
@@ -273,15 +262,15 @@ Json Config(const Container& container) {
   out["Tty"] = config.tty;
   out["OpenStdin"] = config.open_stdin;
   out["StdinOnce"] = config.open_stdin;
-  out["Env"] = OrNull(config.environment);
-  out["Cmd"] = config.command ? OrNull(*config.command) : Json();
+  out["Env"] = JsonOrNull(config.environment);
+  out["Cmd"] = config.command ? JsonOrNull(*config.command) : Json();
   if (config.healthcheck) out["Healthcheck"] = HealthcheckJson(*config.healthcheck);
   out["Image"] = container.image;
   out["Volumes"] = nullptr;
   out["WorkingDir"] = config.working_dir;
-  out["Entrypoint"] = config.entrypoint ? OrNull(*config.entrypoint) : Json();
+  out["Entrypoint"] = config.entrypoint ? JsonOrNull(*config.entrypoint) : Json();
   out["OnBuild"] = nullptr;
-  out["Labels"] = Object(container.labels);
+  out["Labels"] = JsonObject(container.labels);
   if (!config.stop_signal.empty()) out["StopSignal"] = config.stop_signal;
   if (config.stop_timeout) {
     out["StopTimeout"] =
@@ -294,7 +283,7 @@ Json EndpointJson(const engine::Endpoint& endpoint) {
   Json out;
   out["IPAMConfig"] = nullptr;
   out["Links"] = nullptr;
-  out["Aliases"] = OrNull(endpoint.aliases);
+  out["Aliases"] = JsonOrNull(endpoint.aliases);
   out["MacAddress"] = endpoint.mac_address;
   out["DriverOpts"] = nullptr;
   out["GwPriority"] = 0;
@@ -306,7 +295,7 @@ Json EndpointJson(const engine::Endpoint& endpoint) {
   out["IPv6Gateway"] = endpoint.ipv6_gateway;
   out["GlobalIPv6Address"] = endpoint.ipv6_address;
   out["GlobalIPv6PrefixLen"] = endpoint.ipv6_prefix;
-  out["DNSNames"] = OrNull(endpoint.aliases);
+  out["DNSNames"] = JsonOrNull(endpoint.aliases);
   return out;
 }
 

@@ -5,22 +5,13 @@
 #include <nlohmann/json.hpp>
 
 #include "base/units.h"
+#include "cli/json_values.h"
 
 namespace skiff::cli {
 namespace {
 
 using Json = nlohmann::ordered_json;
 
-template <typename Map>
-Json Object(const Map& map) {
-  Json out = Json::object();
-  for (const auto& [key, value] : map) out[key] = value;
-  return out;
-}
-template <typename Value>
-Json OrNull(const Value& value) {
-  return value.empty() ? Json() : Json(value);
-}
 Json Set(const std::vector<std::string>& names) {
   Json out = Json::object();
   for (const std::string& name : names) out[name] = Json::object();
@@ -31,14 +22,14 @@ Json ImageConfigJson(const engine::ImageConfig& config) {
   Json out;
   out["User"] = config.user;
   out["ExposedPorts"] = Set(config.exposed_ports);
-  out["Env"] = OrNull(config.environment);
-  out["Cmd"] = OrNull(config.command);
+  out["Env"] = JsonOrNull(config.environment);
+  out["Cmd"] = JsonOrNull(config.command);
   if (config.healthcheck) out["Healthcheck"] = {{"Test", config.healthcheck->test}};
   out["Volumes"] = Set(config.volumes);
   out["WorkingDir"] = config.working_dir;
-  out["Entrypoint"] = OrNull(config.entrypoint);
-  out["OnBuild"] = OrNull(config.on_build);
-  out["Labels"] = config.labels.empty() ? Json() : Object(config.labels);
+  out["Entrypoint"] = JsonOrNull(config.entrypoint);
+  out["OnBuild"] = JsonOrNull(config.on_build);
+  out["Labels"] = config.labels.empty() ? Json() : JsonObject(config.labels);
   if (!config.stop_signal.empty()) out["StopSignal"] = config.stop_signal;
   if (!config.shell.empty()) out["Shell"] = config.shell;
   return out;
@@ -51,7 +42,7 @@ Json Ipam(const engine::NetworkConfig& config) {
     if (!subnet.ip_range.empty()) entry["IPRange"] = subnet.ip_range;
     if (!subnet.gateway.empty()) entry["Gateway"] = subnet.gateway;
     if (!subnet.auxiliary_addresses.empty()) {
-      entry["AuxiliaryAddresses"] = Object(subnet.auxiliary_addresses);
+      entry["AuxiliaryAddresses"] = JsonObject(subnet.auxiliary_addresses);
     }
     subnets.push_back(std::move(entry));
   }
@@ -112,8 +103,8 @@ Json InspectNetwork(const engine::Network& network,
     }
   }
   out["Containers"] = std::move(members);
-  out["Options"] = Object(network.config.options);
-  out["Labels"] = Object(network.config.labels);
+  out["Options"] = JsonObject(network.config.options);
+  out["Labels"] = JsonObject(network.config.labels);
   return out;
 }
 
@@ -121,10 +112,10 @@ Json InspectVolume(const engine::Volume& volume) {
   Json out;
   out["CreatedAt"] = FormatTimestamp(volume.created_at);
   out["Driver"] = volume.config.driver.empty() ? "local" : volume.config.driver;
-  out["Labels"] = volume.config.labels.empty() ? Json() : Object(volume.config.labels);
+  out["Labels"] = volume.config.labels.empty() ? Json() : JsonObject(volume.config.labels);
   out["Mountpoint"] = volume.mountpoint;
   out["Name"] = volume.config.name;
-  out["Options"] = volume.config.options.empty() ? Json() : Object(volume.config.options);
+  out["Options"] = volume.config.options.empty() ? Json() : JsonObject(volume.config.options);
   out["Scope"] = "local";
   return out;
 }

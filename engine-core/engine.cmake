@@ -30,3 +30,6 @@ add_library(skiff_engine_core STATIC
             embedded/start.cc embedded/system_check.cc embedded/watch.cc)
 target_link_libraries(skiff_engine_core PUBLIC skiff_image skiff_store skiff_volumes skiff_launch
                       skiff_monitor_client skiff_netmgr skiff_netmgr_dns skiff_engine_spec)
+
+skiff_unity(skiff_store skiff_transfer_protocol skiff_transfer_unpack skiff_transfer_client skiff_image
+            skiff_engine_core)

@@ -213,18 +213,32 @@ bool IsAt(const std::string& path, int index, ino_t inode) {
   return ::lstat(RotatedPath(path, index).c_str(), &info) == 0 && info.st_ino == inode;
 }
 
+// The files from the newest to the oldest, until `visit` returns false. A rotation meanwhile moves
+// every file up by one, the oldest first: then one number may be free, and a file may be met again.
+template <typename Visit>
+void ForEachLog(const std::string& path, Visit visit) {
+  ino_t previous = 0;
+  int missing = 0;
+  for (int i = 0; i < kMaxRotated && missing < 2; ++i) {
+    std::optional<OpenLog> log = OpenLogAt(path, i);
+    missing = log ? 0 : missing + 1;
+    if (!log || log->inode == previous) continue;
+    previous = log->inode;
+    if (!visit(std::move(*log))) return;
+  }
+}
+
 // The file that came after the one with `inode`, which is read to its end; nothing when that is the
 // newest. When it was rotated away altogether, the oldest there is.
 std::optional<OpenLog> NextNewer(const std::string& path, ino_t inode) {
   if (IsAt(path, 0, inode)) return std::nullopt;
-  int last = 0;
-  for (int i = 1; i < kMaxRotated; ++i) {
-    struct stat info = {};
-    if (::lstat(RotatedPath(path, i).c_str(), &info) != 0) break;
-    if (info.st_ino == inode) return OpenLogAt(path, i - 1);
-    last = i;
-  }
-  return OpenLogAt(path, last);
+  std::optional<OpenLog> newer;
+  ForEachLog(path, [&](OpenLog log) {
+    if (log.inode == inode) return false;
+    newer = std::move(log);
+    return true;
+  });
+  return newer;
 }
 
 // Offset of the last `lines` lines of a file; `found` is how many there are from it. The part after
@@ -277,26 +291,23 @@ class LogReader {
 Result<bool> LogReader::OpenFirst() {
   int64_t wanted = options_.tail;
   std::optional<OpenLog> best;
-  for (int i = 0; i < kMaxRotated; ++i) {
-    std::optional<OpenLog> candidate = OpenLogAt(path_, i);
-    if (!candidate) break;
-    if (best && best->inode == candidate->inode) continue;  // Rotated between the two opens.
-    offset_ = 0;
-    if (wanted == 0) {
-      offset_ = candidate->size;
-      best = std::move(candidate);
-      break;
-    }
+  Status counted;
+  ForEachLog(path_, [&](OpenLog log) {
+    offset_ = wanted == 0 ? log.size : 0;
     if (wanted > 0) {
       int64_t found = 0;
-      SKIFF_ASSIGN(offset_, TailOffset(*candidate, wanted, &found));
+      const Result<int64_t> offset = TailOffset(log, wanted, &found);
+      if (!offset) {
+        counted = Fail(offset.error());
+        return false;
+      }
+      offset_ = *offset;
       wanted -= found;
-      best = std::move(candidate);
-      if (wanted <= 0) break;
-      continue;
     }
-    best = std::move(candidate);
-  }
+    best = std::move(log);
+    return wanted != 0;
+  });
+  SKIFF_TRY(counted);
   log_ = std::move(best);
   return log_.has_value();
 }

@@ -42,3 +42,4 @@ skiff_module(launch
   LINK skiff_engine_spec skiff_seccomp)
 # Runs in the memory of the program that starts a monitor, on a stack of its own.
 set_source_files_properties(launch/normal_context.cc PROPERTIES COMPILE_OPTIONS -fno-sanitize=all)
+skiff_unity(skiff_launch)

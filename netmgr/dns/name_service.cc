@@ -28,7 +28,6 @@ constexpr size_t kMaximumUpstreams = 3;
 constexpr size_t kMaximumForwards = 1024;
 constexpr size_t kMaximumConnections = 64;
 constexpr size_t kMaximumMessage = 65535;
-constexpr size_t kMaximumTable = 16u << 20;
 constexpr int kBatch = 64;
 constexpr BootTime kUpstreamPatience = seconds(4);
 constexpr BootTime kConnectionIdle = seconds(30);
@@ -370,7 +369,7 @@ std::optional<std::string> NameService::State::Local(std::string_view message,
       query.type == dns::kTypePtr ? dns::AddressOfPointerName(query.name) : std::nullopt;
   for (const std::string& path : config.tables) {
     // A table that is missing names nobody: its network may be going away.
-    const Result<std::string> text = ReadFile(path, kMaximumTable);
+    const Result<std::string> text = ReadFile(path, dns::kMaximumNameTable);
     if (!text) continue;
     if (reverse) {
       const std::string name = dns::FindName(*text, *reverse);

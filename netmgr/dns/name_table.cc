@@ -13,7 +13,6 @@
 namespace skiff::net {
 namespace {
 
-constexpr size_t kMaximumTable = 16u << 20;
 constexpr size_t kMaximumName = 253;  // RFC 1035, in text form.
 
 std::string LockPath(const std::string& table_path) {
@@ -41,7 +40,7 @@ Status CheckNames(std::string_view network_name, std::span<const NameEntry> entr
 }
 
 Result<dns::Table> Load(const std::string& table_path) {
-  Result<std::string> text = ReadFile(table_path, kMaximumTable);
+  Result<std::string> text = ReadFile(table_path, dns::kMaximumNameTable);
   if (!text && text.error().sys_errno == ENOENT) return dns::Table();
   if (!text) return tl::unexpected(text.error());
   return dns::ParseTable(*text, table_path);
@@ -104,7 +103,7 @@ Status RemoveNameTable(const std::string& table_path) {
 }
 
 Result<std::vector<NameEntry>> ReadNameTable(const std::string& table_path) {
-  SKIFF_ASSIGN(const std::string text, ReadFile(table_path, kMaximumTable));
+  SKIFF_ASSIGN(const std::string text, ReadFile(table_path, dns::kMaximumNameTable));
   SKIFF_ASSIGN(dns::Table table, dns::ParseTable(text, table_path));
   return std::move(table.entries);
 }

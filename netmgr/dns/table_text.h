@@ -14,6 +14,9 @@
 // a copy kept in each monitor would cost more memory than everything else it has.
 namespace skiff::net::dns {
 
+// Bytes; a table that is longer is not read.
+inline constexpr size_t kMaximumNameTable = 16u << 20;
+
 struct Table {
   std::string network_name;
   std::vector<NameEntry> entries;

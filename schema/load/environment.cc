@@ -20,10 +20,6 @@ bool Exists(const std::string& path) {
   return ::stat(path.c_str(), &status) == 0;
 }
 
-std::string Absolute(const std::string& directory, const std::string& path) {
-  return path.starts_with("/") ? CleanPath(path) : JoinPath(directory, path);
-}
-
 std::string Variable(const Environment& environment, const std::string& name) {
   const auto found = environment.find(name);
   return found == environment.end() ? "" : found->second;
@@ -37,7 +33,7 @@ class SettingReader {
     setting_.environment = options_.environment;
     setting_.environment.try_emplace("PWD", options_.working_dir);
     for (const std::string& file : options_.files) {
-      setting_.files.push_back(file == "-" ? file : Absolute(options_.working_dir, file));
+      setting_.files.push_back(file == "-" ? file : AbsolutePath(options_.working_dir, file));
     }
     ReadEnvFiles();
     TakeComposeFileVariable();
@@ -57,7 +53,7 @@ class SettingReader {
  private:
   std::string ProjectDirectory() const {
     if (!options_.project_directory.empty()) {
-      return Absolute(options_.working_dir, options_.project_directory);
+      return AbsolutePath(options_.working_dir, options_.project_directory);
     }
     for (const std::string& file : setting_.files) {
       if (file == "-") continue;
@@ -76,7 +72,7 @@ class SettingReader {
         if (!file.empty()) named.emplace_back(file);
       }
     }
-    for (const std::string& file : named) files.push_back(Absolute(options_.working_dir, file));
+    for (const std::string& file : named) files.push_back(AbsolutePath(options_.working_dir, file));
     if (files.empty()) {
       const std::string disabled = Variable(options_.environment, "COMPOSE_DISABLE_ENV_FILE");
       if (disabled == "1" || ToLower(disabled) == "true" || ToLower(disabled) == "t") return;
@@ -116,14 +112,14 @@ class SettingReader {
       const std::string file = listed.substr(begin, end - begin);
       begin = end + separator.size();
       if (file.empty()) continue;
-      setting_.files.push_back(file == "-" ? file : Absolute(options_.working_dir, file));
+      setting_.files.push_back(file == "-" ? file : AbsolutePath(options_.working_dir, file));
     }
   }
 
   void Discover() {
     std::string directory = options_.project_directory.empty()
                                 ? CleanPath(options_.working_dir)
-                                : Absolute(options_.working_dir, options_.project_directory);
+                                : AbsolutePath(options_.working_dir, options_.project_directory);
     while (true) {
       if (TakeFirst(directory, kFileNames, "Compose files")) {
         TakeFirst(directory, kOverrideNames, "override files");

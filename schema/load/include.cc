@@ -21,10 +21,6 @@ std::vector<Node> StringList(const Node* node) {
   return list;
 }
 
-std::string Absolute(const std::string& directory, const std::string& path) {
-  return path.starts_with("/") ? CleanPath(path) : JoinPath(directory, path);
-}
-
 std::string DirectoryOf(const std::string& path) {
   const size_t slash = path.rfind('/');
   return slash == 0 ? "/" : path.substr(0, slash);
@@ -86,7 +82,7 @@ bool ModelLoader::ReadIncludedEnvironment(const Node& entry, const Where& where,
   }
   for (const Node& name : named) {
     if (name.text == "/dev/null") continue;
-    const std::string path = Absolute(level.directory, name.text);
+    const std::string path = AbsolutePath(level.directory, name.text);
     Node place = name;
     switch (KindOf(path)) {
       case FileKind::kFile:
@@ -128,7 +124,7 @@ void ModelLoader::Include(Node& entry, const Where& where, Node& document, Level
                      "cannot include '" + path.text + "': remote files are not fetched");
       return;
     }
-    files.push_back(Absolute(level.directory, path.text));
+    files.push_back(AbsolutePath(level.directory, path.text));
     if (KindOf(files.back()) != FileKind::kFile) {
       context_.Wrong(path, where, "cannot include '" + path.text + "': there is no such file");
       return;
@@ -137,7 +133,7 @@ void ModelLoader::Include(Node& entry, const Where& where, Node& document, Level
   Level inner;
   inner.directory = DirectoryOf(files.front());
   const std::string_view directory = entry.Text("project_directory");
-  if (!directory.empty()) inner.directory = Absolute(level.directory, std::string(directory));
+  if (!directory.empty()) inner.directory = AbsolutePath(level.directory, std::string(directory));
   inner.base =
       directory.starts_with("/") ? inner.directory : RelativePath(level.directory, inner.directory);
   inner.included = true;

@@ -7,7 +7,7 @@
 namespace skiff::schema {
 namespace {
 
-constexpr std::string_view kBom = "\xef\xbb\xbf";
+constexpr std::string_view kDotenvBom = "\xef\xbb\xbf";
 
 bool IsBlank(char c) {
   return c == ' ' || c == '\t' || c == '\v' || c == '\f' || c == '\r';
@@ -37,7 +37,7 @@ class DotenvParser {
         diagnostics_(diagnostics) {}
 
   bool Run() {
-    if (text_.starts_with(kBom)) at_ = kBom.size();
+    if (text_.starts_with(kDotenvBom)) at_ = kDotenvBom.size();
     while (SkipToStatement()) {
       if (!Statement()) return false;
     }
@@ -228,7 +228,7 @@ bool ParseDotenv(const SourceMap& sources, uint32_t file, const Lookup& lookup,
 bool ParseRawEnv(const SourceMap& sources, uint32_t file, const Lookup& lookup,
                  std::map<std::string, std::string>& variables, Diagnostics& diagnostics) {
   const std::string_view text = sources.File(file).text();
-  size_t at = text.starts_with(kBom) ? kBom.size() : 0;
+  size_t at = text.starts_with(kDotenvBom) ? kDotenvBom.size() : 0;
   while (at < text.size()) {
     const size_t end = std::min(text.find('\n', at), text.size());
     size_t begin = at;

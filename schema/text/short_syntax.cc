@@ -405,6 +405,10 @@ std::string JoinPath(std::string_view directory, std::string_view name) {
   return CleanPath(std::string(directory) + "/" + std::string(name));
 }
 
+std::string AbsolutePath(std::string_view directory, std::string_view path) {
+  return path.starts_with("/") ? CleanPath(path) : JoinPath(directory, path);
+}
+
 bool IsWindowsAbsolute(std::string_view path) {
   if (path.starts_with("\\\\")) return true;
   return path.size() > 2 && IsDrive(path.substr(0, 1), path[1]) &&

@@ -50,6 +50,8 @@ Result<int64_t> ParseTimeSpan(std::string_view text);
 // path.Clean of Go: no empty, "." or needless ".." elements.
 std::string CleanPath(std::string_view path);
 std::string JoinPath(std::string_view directory, std::string_view name);
+// `path` itself when it is absolute, cleaned either way.
+std::string AbsolutePath(std::string_view directory, std::string_view path);
 bool IsWindowsAbsolute(std::string_view path);
 bool IsIpAddress(std::string_view text);
 

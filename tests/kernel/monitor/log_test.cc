@@ -91,10 +91,10 @@ TEST_F(LogTest, OutputIsFast) {
   const BootTime start = Now();
   LaunchedMonitor& monitor = Launch(spec);
   AwaitEnd(monitor);
-  const double seconds = std::chrono::duration<double>(Now() - start).count();
+  const double taken = std::chrono::duration<double>(Now() - start).count();
   struct stat info = {};
   ASSERT_EQ(::stat((folder() + "/image/big").c_str(), &info), 0);
-  const auto rate = static_cast<int>(static_cast<double>(info.st_size) / seconds / 1e6);
+  const auto rate = static_cast<int>(static_cast<double>(info.st_size) / taken / 1e6);
   RecordProperty("megabytes_per_second", rate);
   const bool emulated = std::getenv("SKIFF_TEST_GUEST") != nullptr;
   EXPECT_GT(rate, emulated ? 3 : 30) << "even a debug build on a busy machine";
