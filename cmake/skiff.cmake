@@ -33,7 +33,7 @@ if(SKIFF_TIDY)
 endif()
 
 # Several sources of a module in one compilation: what they share of templates is compiled once, and a
-# clean build takes half the time. Not for what the monitor links, which takes single objects from its
+# clean build takes some 60 % of the time. Not for what the monitor links, which takes single objects from its
 # libraries. Release is built without, so that every source stands by itself.
 if(SKIFF_UNITY)
   # Types of an anonymous namespace are fine: a source is compiled in one batch only.
