@@ -8,6 +8,9 @@
 
 namespace skiff {
 
+// UTF-8's byte order mark, which editors of Windows put before a text.
+inline constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
+
 // Pieces between separators, empty ones included; "" gives one empty piece.
 std::vector<std::string_view> Split(std::string_view text, char separator);
 // Pieces between runs of white space; none for blank text.

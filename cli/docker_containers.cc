@@ -93,16 +93,6 @@ bool MatchesAll(const engine::Container& container, const std::vector<Filter>& f
   });
 }
 
-// docker prints what it was given.
-template <typename Call>
-Result<int> ForEachPrinted(Context& context, const Arguments& arguments, Call call) {
-  return ForEachOperand(context, arguments,
-                        [&](engine::Engine& engine, const std::string& ref) -> Status {
-                          SKIFF_TRY(call(engine, ref));
-                          return context.Print(ref + '\n');
-                        });
-}
-
 engine::StopOptions StopOptionsOf(const Arguments& arguments) {
   engine::StopOptions options;
   options.signal = arguments.Text("signal");

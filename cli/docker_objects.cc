@@ -369,12 +369,11 @@ Result<int> RunVolumeCreate(Context& context, const Arguments& arguments) {
 
 Result<int> RunVolumeRemove(Context& context, const Arguments& arguments) {
   const bool force = arguments.Bool("force");
-  return ForEachOperand(context, arguments,
+  return ForEachPrinted(context, arguments,
                         [&](engine::Engine& engine, const std::string& ref) -> Status {
                           const Status removed = engine.RemoveVolume(ref);
-                          if (!removed && !(force && removed.error().code == Code::kNotFound))
-                            return removed;
-                          return context.Print(ref + '\n');
+                          const bool missing = !removed && removed.error().code == Code::kNotFound;
+                          return force && missing ? Status() : removed;
                         });
 }
 

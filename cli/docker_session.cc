@@ -117,11 +117,9 @@ Result<int> RunDockerAttach(Context& context, const Arguments& arguments) {
 
 Result<int> RunDockerStart(Context& context, const Arguments& arguments) {
   if (!arguments.Bool("attach") && !arguments.Bool("interactive")) {
-    return ForEachOperand(context, arguments,
-                          [&](engine::Engine& engine, const std::string& ref) -> Status {
-                            SKIFF_TRY(engine.StartContainer(ref));
-                            return context.Print(ref + '\n');
-                          });
+    return ForEachPrinted(context, arguments, [](engine::Engine& engine, const std::string& ref) {
+      return engine.StartContainer(ref);
+    });
   }
   if (arguments.operands().size() > 1) {
     return Fail(Code::kInvalidArgument, "you cannot start and attach multiple containers at once");

@@ -23,4 +23,14 @@ Result<int> ForEachOperand(Context& context, const Arguments& arguments, Call ca
   return status;
 }
 
+// As ForEachOperand(), and prints each operand that it worked for, as docker does.
+template <typename Call>
+Result<int> ForEachPrinted(Context& context, const Arguments& arguments, Call call) {
+  return ForEachOperand(context, arguments,
+                        [&](engine::Engine& engine, const std::string& ref) -> Status {
+                          SKIFF_TRY(call(engine, ref));
+                          return context.Print(ref + '\n');
+                        });
+}
+
 }  // namespace skiff::cli

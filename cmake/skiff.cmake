@@ -32,13 +32,9 @@ if(SKIFF_TIDY)
   set(CMAKE_CXX_CLANG_TIDY "${SKIFF_CLANG_TIDY};--warnings-as-errors=*;--quiet")
 endif()
 
-# Several sources of a module in one compilation: what they share of templates is compiled once, and a
-# clean build takes some 60 % of the time. Not for what the monitor links, which takes single objects from its
-# libraries. Release is built without, so that every source stands by itself.
-if(SKIFF_UNITY)
-  # Types of an anonymous namespace are fine: a source is compiled in one batch only.
-  add_compile_options(-Wno-subobject-linkage)
-endif()
+# Several sources of a module in one compilation: what they share of templates is compiled once. Not
+# for what the monitor links, which takes single objects from its libraries, and not in release, where
+# every source stands by itself.
 function(skiff_unity)
   if(SKIFF_UNITY)
     set_target_properties(${ARGN} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 5)

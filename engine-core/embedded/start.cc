@@ -301,17 +301,9 @@ Result<EmbeddedEngine::Preparation> EmbeddedEngine::Prepare(ContainerRecord& rec
   SKIFF_TRY(Failpoint("engine.start.cgroup"));
   SpecInputs inputs;
   SKIFF_ASSIGN(const std::vector<DeviceRule> devices, DevicePolicy(record.config));
-  const auto make_cgroup = [&] {
-    return cgroups->CreateContainer(record.id, record.config.resources, devices,
-                                    record.config.privileged, record.config.cgroup_parent);
-  };
-  auto made = make_cgroup();
-  if (!made && made.error().sys_errno == ENOENT) {
-    // Somebody has stopped the unit since it was looked at.
-    HoldUnit();
-    made = make_cgroup();
-  }
-  SKIFF_ASSIGN(inputs.cgroups, std::move(made));
+  SKIFF_ASSIGN(inputs.cgroups,
+               cgroups->CreateContainer(record.id, record.config.resources, devices,
+                                        record.config.privileged, record.config.cgroup_parent));
   out.warnings = inputs.cgroups.warnings;
   cgroup.Done();
 

@@ -7,8 +7,6 @@
 namespace skiff::schema {
 namespace {
 
-constexpr std::string_view kDotenvBom = "\xef\xbb\xbf";
-
 bool IsBlank(char c) {
   return c == ' ' || c == '\t' || c == '\v' || c == '\f' || c == '\r';
 }
@@ -37,7 +35,7 @@ class DotenvParser {
         diagnostics_(diagnostics) {}
 
   bool Run() {
-    if (text_.starts_with(kDotenvBom)) at_ = kDotenvBom.size();
+    if (text_.starts_with(kByteOrderMark)) at_ = kByteOrderMark.size();
     while (SkipToStatement()) {
       if (!Statement()) return false;
     }
@@ -228,7 +226,7 @@ bool ParseDotenv(const SourceMap& sources, uint32_t file, const Lookup& lookup,
 bool ParseRawEnv(const SourceMap& sources, uint32_t file, const Lookup& lookup,
                  std::map<std::string, std::string>& variables, Diagnostics& diagnostics) {
   const std::string_view text = sources.File(file).text();
-  size_t at = text.starts_with(kDotenvBom) ? kDotenvBom.size() : 0;
+  size_t at = text.starts_with(kByteOrderMark) ? kByteOrderMark.size() : 0;
   while (at < text.size()) {
     const size_t end = std::min(text.find('\n', at), text.size());
     size_t begin = at;

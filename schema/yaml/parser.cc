@@ -15,8 +15,6 @@
 namespace skiff::schema {
 namespace {
 
-constexpr std::string_view kBom = "\xef\xbb\xbf";
-
 // Ends the parse of a document whose error is already reported.
 struct StopParsing {};
 
@@ -380,7 +378,7 @@ class TreeBuilder : public YAML::EventHandler {
 
 // Offset of the first byte that YAML does not allow, with the reason; nothing for good text.
 std::optional<Error> CheckCharacters(std::string_view text, uint32_t file) {
-  size_t i = text.starts_with(kBom) ? kBom.size() : 0;
+  size_t i = text.starts_with(kByteOrderMark) ? kByteOrderMark.size() : 0;
   while (i < text.size()) {
     const unsigned char c = static_cast<unsigned char>(text[i]);
     if (c >= 0x20 && c < 0x7f) {
@@ -468,7 +466,8 @@ std::vector<Node> ParseYaml(const SourceMap& sources, uint32_t file, Diagnostics
     diagnostics.AddError(std::move(*error));
     return documents;
   }
-  const uint32_t bom = text.starts_with(kBom) ? static_cast<uint32_t>(kBom.size()) : 0;
+  const uint32_t bom =
+      text.starts_with(kByteOrderMark) ? static_cast<uint32_t>(kByteOrderMark.size()) : 0;
   ViewBuffer buffer(text.substr(bom));
   std::istream stream(&buffer);
   TreeBuilder builder(text, file, bom, diagnostics, limits);

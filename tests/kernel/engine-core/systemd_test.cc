@@ -1,6 +1,6 @@
 #include <fcntl.h>
 #include <poll.h>
-#include <sched.h>
+#include <sys/inotify.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -53,12 +53,20 @@ class SystemdTest : public EngineTest {
     return container ? static_cast<pid_t>(container->state.pid) : -1;
   }
   bool Stands() const { return ::access(("/run/systemd/transient/" + unit_).c_str(), F_OK) == 0; }
-  // systemd puts a unit away some time after its last process; nothing tells others of it.
+  // systemd puts a unit away some time after its last process, and its file with it.
   bool Gone() const {
+    const Fd changes(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
+    EXPECT_GE(::inotify_add_watch(changes.get(), "/run/systemd/transient", IN_DELETE), 0);
     const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
     while (Stands()) {
-      if (std::chrono::steady_clock::now() > deadline) return false;
-      ::sched_yield();
+      const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
+          deadline - std::chrono::steady_clock::now());
+      if (left.count() <= 0) return false;
+      pollfd waiting = {changes.get(), POLLIN, 0};
+      ::poll(&waiting, 1, static_cast<int>(left.count()));
+      char events[4096];
+      while (::read(changes.get(), events, sizeof events) > 0) {
+      }
     }
     return true;
   }

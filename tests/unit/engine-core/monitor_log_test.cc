@@ -222,6 +222,21 @@ TEST_F(LogTest, TheSinkCanEndIt) {
   EXPECT_EQ(seen, 3);
 }
 
+// Between two renames of a rotation one number is free: also that of the newest file.
+TEST_F(LogTest, TheGapOfARotationHidesNothing) {
+  const auto write = [&](const std::string& file, const std::string& line) {
+    LogWriter(file, LogLimits{}).Write(kOut, line + "\n", kTime);
+  };
+  write(path_ + ".3", "a");
+  write(path_ + ".1", "b");
+  EXPECT_THAT(Read(), ElementsAre("a\n", "b\n"));
+  LogOptions options;
+  options.tail = 2;
+  EXPECT_THAT(Read(options), ElementsAre("a\n", "b\n"));
+  write(path_, "c");
+  EXPECT_THAT(Read(), ElementsAre("a\n", "b\n", "c\n"));
+}
+
 TEST_F(LogTest, FollowsAcrossRotationsUntilTheEnd) {
   LogLimits limits;
   limits.max_size = 20'000;
