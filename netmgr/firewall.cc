@@ -1,20 +1,14 @@
 #include "netmgr/firewall.h"
 
-#include <arpa/inet.h>
-#include <linux/netfilter.h>
-#include <linux/netfilter/nf_tables.h>
-#include <linux/netfilter/nfnetlink.h>
-
 #include <algorithm>
 #include <cerrno>
-#include <set>
+#include <optional>
 
 #include "base/failpoint.h"
 #include "base/trace.h"
 #include "netmgr/firewall/foreign.h"
-#include "netmgr/firewall/nftables.h"
 #include "netmgr/firewall/rules.h"
-#include "netmgr/netlink/netlink.h"
+#include "netmgr/netlink/nf_batch.h"
 
 namespace skiff::net {
 namespace {
@@ -26,8 +20,8 @@ enum class Standing { kMissing, kOtherLayout, kStands };
 Result<bool> Exists(NetlinkSocket* socket, int message,
                     const std::vector<std::pair<uint16_t, std::string>>& attributes) {
   NetlinkBatch batch;
-  batch.BeginQuiet(static_cast<uint16_t>(NFNL_SUBSYS_NFTABLES << 8 | message), 0);
-  batch.Body(nfgenmsg{NFPROTO_INET, NFNETLINK_V0, 0});
+  batch.BeginQuiet(NfMessage(message), 0);
+  batch.Body(NfHeader(NFPROTO_INET));
   for (const auto& [type, text] : attributes) batch.Text(type, text);
   const Status asked =
       socket->Ask(std::move(batch), "read the firewall", [](const NetlinkMessage&) {});
@@ -39,14 +33,13 @@ Result<bool> Exists(NetlinkSocket* socket, int message,
   return tl::unexpected(asked.error());
 }
 
-Result<Standing> StandingOf(const std::string& table) {
-  SKIFF_ASSIGN(NetlinkSocket socket, NetlinkSocket::Open(NETLINK_NETFILTER));
+Result<Standing> StandingOf(NetlinkSocket* socket, const std::string& table) {
   SKIFF_ASSIGN(const bool stands,
-               Exists(&socket, NFT_MSG_GETCHAIN,
+               Exists(socket, NFT_MSG_GETCHAIN,
                       {{NFTA_CHAIN_TABLE, table}, {NFTA_CHAIN_NAME, kLayoutChain}}));
   if (stands) return Standing::kStands;
   SKIFF_ASSIGN(const bool table_stands,
-               Exists(&socket, NFT_MSG_GETTABLE, {{NFTA_TABLE_NAME, table}}));
+               Exists(socket, NFT_MSG_GETTABLE, {{NFTA_TABLE_NAME, table}}));
   return table_stands ? Standing::kOtherLayout : Standing::kMissing;
 }
 
@@ -56,33 +49,41 @@ std::vector<std::string> BridgesOf(const std::vector<FirewallNetwork>& networks)
   return bridges;
 }
 
+constexpr std::string_view kSeenSets[] = {"seen4", "seen6", "overflow"};
+
 }  // namespace
 
 struct Firewall::State {
   std::string root_hash;
   std::string table;
   FirewallOptions options;
-  std::unique_ptr<Nftables> nftables;
+  std::optional<NetlinkSocket> socket;
+  bool removed = false;  // Something, by this socket.
   std::vector<FirewallNetwork> added_networks;
   std::vector<FirewallNetwork> removed_networks;
   std::vector<PublishSpec> added_ports;
   std::vector<PublishSpec> removed_ports;
+  std::vector<std::string> forgotten;
 
-  Status Load();
+  Result<NetlinkSocket*> Socket();
   void Clear();
+  Result<Standing> StandingNow();
   Result<std::vector<Element>> Elements(bool removed) const;
-  Result<std::string> Changes() const;
-  Result<std::string> ReconciledChanges();
-  Result<std::string> ForeignChanges();
+  Result<std::vector<Element>> Held(std::span<const std::string_view> sets);
+  Result<std::vector<Element>> Held();
+  Status AddReconciled(NfBatch* batch);
+  Status AddForeign(NfBatch* batch);
   Status Transact(Standing standing);
+  Status Send(NfBatch&& batch);
+  void ClearTable(NfBatch* batch) const;
 };
 
-Status Firewall::State::Load() {
-  if (nftables == nullptr) {
-    const TraceSpan span("netmgr.load_nftables");
-    SKIFF_ASSIGN(nftables, Nftables::Load());
+Result<NetlinkSocket*> Firewall::State::Socket() {
+  if (!socket) {
+    SKIFF_ASSIGN(NetlinkSocket opened, NetlinkSocket::Open(NETLINK_NETFILTER));
+    socket.emplace(std::move(opened));
   }
-  return {};
+  return &*socket;
 }
 
 void Firewall::State::Clear() {
@@ -90,95 +91,113 @@ void Firewall::State::Clear() {
   removed_networks.clear();
   added_ports.clear();
   removed_ports.clear();
+  forgotten.clear();
 }
 
-Result<std::vector<Element>> Firewall::State::Elements(bool removed) const {
-  std::vector<Element> all;
-  for (const FirewallNetwork& network : removed ? removed_networks : added_networks) {
-    SKIFF_ASSIGN(const std::vector<Element> elements, ElementsOf(network));
-    all.insert(all.end(), elements.begin(), elements.end());
-  }
-  for (const PublishSpec& port : removed ? removed_ports : added_ports) {
-    SKIFF_ASSIGN(const std::vector<Element> elements, ElementsOf(port, options));
-    all.insert(all.end(), elements.begin(), elements.end());
-  }
-  return all;
+Result<Standing> Firewall::State::StandingNow() {
+  SKIFF_ASSIGN(NetlinkSocket* const kernel, Socket());
+  return StandingOf(kernel, table);
 }
 
-Result<std::string> Firewall::State::Changes() const {
-  SKIFF_ASSIGN(const std::vector<Element> removed, Elements(true));
-  SKIFF_ASSIGN(const std::vector<Element> added, Elements(false));
-  return DeleteCommands(table, removed) + AddCommands(table, added);
+Result<std::vector<Element>> Firewall::State::Elements(bool of_removed) const {
+  SKIFF_ASSIGN(std::vector<Element> elements,
+               ElementsOf(FirewallState{of_removed ? removed_networks : added_networks,
+                                        of_removed ? removed_ports : added_ports, false},
+                          options));
+  if (of_removed) {
+    SKIFF_ASSIGN(const std::vector<Element> seen, SeenElements(forgotten));
+    elements.insert(elements.end(), seen.begin(), seen.end());
+  }
+  return elements;
+}
+
+// What these sets of the table have, which stands.
+Result<std::vector<Element>> Firewall::State::Held(std::span<const std::string_view> sets) {
+  SKIFF_ASSIGN(NetlinkSocket* const kernel, Socket());
+  std::vector<Element> held;
+  for (const std::string_view set : sets) {
+    SKIFF_ASSIGN(std::vector<NfElement> elements, ReadElements(kernel, NFPROTO_INET, table, set));
+    for (NfElement& element : elements) held.push_back({std::string(set), std::move(element)});
+  }
+  return held;
+}
+
+Result<std::vector<Element>> Firewall::State::Held() {
+  std::vector<std::string_view> sets;
+  for (const NfSet& set : TableSets()) sets.push_back(set.name);
+  return Held(sets);
 }
 
 // The changes against what the table really holds: what is gone is not removed, and an element with
 // other data (of somebody dead) makes way.
-Result<std::string> Firewall::State::ReconciledChanges() {
-  SKIFF_ASSIGN(const std::string json, nftables->List("list table inet " + table));
-  SKIFF_ASSIGN(const FirewallState held, ParseTable(json));
-  std::vector<Element> standing;
-  for (const FirewallNetwork& network : held.networks) {
-    SKIFF_ASSIGN(const std::vector<Element> elements, ElementsOf(network));
-    standing.insert(standing.end(), elements.begin(), elements.end());
-  }
-  for (const PublishSpec& port : held.ports) {
-    SKIFF_ASSIGN(const std::vector<Element> elements, ElementsOf(port, options));
-    standing.insert(standing.end(), elements.begin(), elements.end());
-  }
+Status Firewall::State::AddReconciled(NfBatch* batch) {
+  SKIFF_ASSIGN(std::vector<Element> standing, Held());
   const auto find = [&](const Element& wanted) {
-    return std::find_if(standing.begin(), standing.end(), [&](const Element& element) {
-      return element.set == wanted.set && element.key == wanted.key;
+    return std::ranges::find_if(standing, [&](const Element& one) {
+      return one.set == wanted.set && one.element.key == wanted.element.key;
     });
   };
-  std::vector<Element> to_delete;
+  std::vector<Element> to_remove;
   std::vector<Element> to_add;
-  SKIFF_ASSIGN(const std::vector<Element> removed, Elements(true));
-  for (const Element& element : removed) {
-    const auto hit = find(element);
+  SKIFF_ASSIGN(const std::vector<Element> unwanted, Elements(true));
+  for (const Element& one : unwanted) {
+    const auto hit = find(one);
     // Another container's by now: not ours to remove.
-    if (hit == standing.end() || hit->data != element.data) continue;
-    to_delete.push_back(element);
+    if (hit == standing.end() || hit->element.data != one.element.data) continue;
+    to_remove.push_back(one);
     standing.erase(hit);
   }
   SKIFF_ASSIGN(const std::vector<Element> added, Elements(false));
-  for (const Element& element : added) {
-    if (const auto hit = find(element); hit != standing.end()) {
-      if (hit->data == element.data) continue;
-      to_delete.push_back(element);
+  for (const Element& one : added) {
+    if (const auto hit = find(one); hit != standing.end()) {
+      if (hit->element.data == one.element.data) continue;
+      to_remove.push_back(one);
       standing.erase(hit);
     }
-    to_add.push_back(element);
-    standing.push_back(element);
+    to_add.push_back(one);
+    standing.push_back(one);
   }
-  return DeleteCommands(table, to_delete) + AddCommands(table, to_add);
+  RemoveElements(batch, to_remove);
+  AddElements(batch, to_add);
+  return {};
 }
 
-Result<std::string> Firewall::State::ForeignChanges() {
-  std::string commands;
-  if (!removed_networks.empty()) {
-    SKIFF_ASSIGN(commands, RemoveAcceptCommands(nftables.get(), BridgesOf(removed_networks)));
-  }
-  if (!added_networks.empty()) {
-    SKIFF_ASSIGN(const std::string accepts,
-                 AcceptCommands(nftables.get(), BridgesOf(added_networks)));
-    commands += accepts;
-  }
-  return commands;
+Status Firewall::State::AddForeign(NfBatch* batch) {
+  SKIFF_ASSIGN(NetlinkSocket* const kernel, Socket());
+  SKIFF_TRY(RemoveAccepts(kernel, BridgesOf(removed_networks), batch));
+  return AddAccepts(kernel, BridgesOf(added_networks), batch);
+}
+
+// Removing what may be missing: it is added first, since older kernels have no "destroy".
+void Firewall::State::ClearTable(NfBatch* batch) const {
+  batch->AddTable(false);
+  batch->RemoveTable();
+}
+
+Status Firewall::State::Send(NfBatch&& batch) {
+  SKIFF_ASSIGN(NetlinkSocket* const kernel, Socket());
+  return std::move(batch).Send(kernel, "change the firewall");
 }
 
 Status Firewall::State::Transact(Standing standing) {
-  SKIFF_ASSIGN(const std::string foreign, ForeignChanges());
+  SKIFF_ASSIGN(const std::vector<Element> unwanted, Elements(true));
+  SKIFF_ASSIGN(const std::vector<Element> added, Elements(false));
+  NfBatch batch(NFPROTO_INET, table);
   if (standing == Standing::kStands) {
-    SKIFF_ASSIGN(const std::string changes, Changes());
-    const Status changed = nftables->Run(changes + foreign);
-    if (changed) return {};
-    SKIFF_ASSIGN(const std::string reconciled, ReconciledChanges());
-    if (reconciled.empty() && foreign.empty()) return {};
-    return nftables->Run(reconciled + foreign);
+    RemoveElements(&batch, unwanted);
+    removed = removed || !unwanted.empty();
+  } else {
+    if (standing == Standing::kOtherLayout) batch.RemoveTable();
+    AddLayout(&batch, options);
   }
-  SKIFF_ASSIGN(std::string commands, TableCommands(table, {added_networks, added_ports}, options));
-  if (standing == Standing::kOtherLayout) commands = "delete table inet " + table + "\n" + commands;
-  return nftables->Run(commands + foreign);
+  AddElements(&batch, added);
+  SKIFF_TRY(AddForeign(&batch));
+  const Status changed = Send(std::move(batch));
+  if (changed || standing != Standing::kStands) return changed;
+  NfBatch reconciled(NFPROTO_INET, table);
+  SKIFF_TRY(AddReconciled(&reconciled));
+  SKIFF_TRY(AddForeign(&reconciled));
+  return Send(std::move(reconciled));
 }
 
 Firewall::Firewall(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -194,7 +213,7 @@ Result<std::unique_ptr<Firewall>> Firewall::Open(std::string root_hash,
 }
 
 Result<bool> Firewall::TableStands() const {
-  SKIFF_ASSIGN(const Standing standing, StandingOf(state_->table));
+  SKIFF_ASSIGN(const Standing standing, state_->StandingNow());
   return standing == Standing::kStands;
 }
 
@@ -214,9 +233,14 @@ void Firewall::Unpublish(const PublishSpec& port) {
   state_->removed_ports.push_back(port);
 }
 
+void Firewall::ForgetSeen(std::span<const std::string> addresses) {
+  state_->forgotten.insert(state_->forgotten.end(), addresses.begin(), addresses.end());
+}
+
 bool Firewall::HasChanges() const {
-  return !state_->added_networks.empty() || !state_->removed_networks.empty() ||
-         !state_->added_ports.empty() || !state_->removed_ports.empty();
+  return !state_->forgotten.empty() || !state_->added_networks.empty() ||
+         !state_->removed_networks.empty() || !state_->added_ports.empty() ||
+         !state_->removed_ports.empty();
 }
 
 Result<FirewallReport> Firewall::Apply() {
@@ -224,12 +248,11 @@ Result<FirewallReport> Firewall::Apply() {
   if (!HasChanges()) return report;
   const TraceSpan span("netmgr.firewall.apply");
   SKIFF_TRY(Failpoint("netmgr.firewall.apply"));
-  SKIFF_TRY(state_->Load());
-  SKIFF_ASSIGN(Standing standing, StandingOf(state_->table));
+  SKIFF_ASSIGN(Standing standing, state_->StandingNow());
   Status done = state_->Transact(standing);
   if (!done && standing != Standing::kStands) {
     // Somebody else made the table at the same moment: then it stands now.
-    SKIFF_ASSIGN(standing, StandingOf(state_->table));
+    SKIFF_ASSIGN(standing, state_->StandingNow());
     if (standing == Standing::kStands) done = state_->Transact(standing);
   }
   SKIFF_TRY(done);
@@ -242,14 +265,15 @@ Result<FirewallReport> Firewall::Apply() {
 Result<FirewallReport> Firewall::Rebuild(const FirewallState& rows) {
   const TraceSpan span("netmgr.firewall.rebuild");
   SKIFF_TRY(Failpoint("netmgr.firewall.rebuild"));
-  SKIFF_TRY(state_->Load());
-  SKIFF_ASSIGN(const std::string table, TableCommands(state_->table, rows, state_->options));
-  SKIFF_ASSIGN(const std::string foreign,
-               AcceptCommands(state_->nftables.get(), BridgesOf(rows.networks)));
-  // Deleting what may be missing: "add" first, since this nftables has no "destroy".
-  const std::string clean =
-      "add table inet " + state_->table + "\ndelete table inet " + state_->table + "\n";
-  SKIFF_TRY(state_->nftables->Run(clean + table + foreign));
+  SKIFF_ASSIGN(NetlinkSocket* const kernel, state_->Socket());
+  SKIFF_ASSIGN(const std::vector<Element> elements, ElementsOf(rows, state_->options));
+  NfBatch batch(NFPROTO_INET, state_->table);
+  state_->ClearTable(&batch);
+  AddLayout(&batch, state_->options);
+  AddElements(&batch, elements);
+  SKIFF_TRY(AddAccepts(kernel, BridgesOf(rows.networks), &batch));
+  state_->removed = true;
+  SKIFF_TRY(state_->Send(std::move(batch)));
   state_->Clear();
   FirewallReport report;
   report.warnings = LegacyWarnings(BridgesOf(rows.networks));
@@ -257,28 +281,58 @@ Result<FirewallReport> Firewall::Rebuild(const FirewallState& rows) {
 }
 
 Result<FirewallState> Firewall::Read() {
-  SKIFF_ASSIGN(const Standing standing, StandingOf(state_->table));
+  SKIFF_ASSIGN(const Standing standing, state_->StandingNow());
   if (standing != Standing::kStands) return FirewallState{};
-  SKIFF_TRY(state_->Load());
-  SKIFF_ASSIGN(const std::string json, state_->nftables->List("list table inet " + state_->table));
-  return ParseTable(json);
+  SKIFF_ASSIGN(const std::vector<Element> elements, state_->Held());
+  return StateOf(elements);
+}
+
+Result<SeenAddresses> Firewall::Seen() {
+  SeenAddresses seen;
+  SKIFF_ASSIGN(const Standing standing, state_->StandingNow());
+  if (standing != Standing::kStands) return seen;
+  SKIFF_ASSIGN(const std::vector<Element> elements, state_->Held(kSeenSets));
+  seen.addresses = SeenIn(elements);
+  seen.unsure = StateOf(elements).unsure;
+  return seen;
+}
+
+Result<std::vector<std::string>> Firewall::SeenOf(std::span<const std::string> addresses) {
+  SKIFF_ASSIGN(NetlinkSocket* const kernel, state_->Socket());
+  const auto has = [&](const Element& element) {
+    return HasElement(kernel, NFPROTO_INET, state_->table, element.set, element.element.key);
+  };
+  SKIFF_ASSIGN(const std::vector<Element> elements, SeenElements(addresses));
+  std::vector<std::string> seen;
+  for (size_t i = 0; i < elements.size(); ++i) {
+    SKIFF_ASSIGN(bool hit, has(elements[i]));
+    if (!hit) {
+      SKIFF_ASSIGN(hit, has(OverflowElement(elements[i].set == "seen6")));
+    }
+    if (hit) seen.push_back(addresses[i]);
+  }
+  return seen;
 }
 
 Status Firewall::RemoveTable() {
   SKIFF_TRY(Failpoint("netmgr.firewall.remove"));
-  SKIFF_TRY(state_->Load());
+  SKIFF_ASSIGN(NetlinkSocket* const kernel, state_->Socket());
   const std::string ours = BridgeName(state_->root_hash, "") + "*";
-  SKIFF_ASSIGN(const std::string foreign,
-               RemoveAcceptCommands(state_->nftables.get(), std::span(&ours, 1)));
-  const std::string clean =
-      "add table inet " + state_->table + "\ndelete table inet " + state_->table + "\n";
-  SKIFF_TRY(state_->nftables->Run(clean + foreign));
+  NfBatch batch(NFPROTO_INET, state_->table);
+  state_->ClearTable(&batch);
+  SKIFF_TRY(RemoveAccepts(kernel, std::span(&ours, 1), &batch));
+  state_->removed = true;
+  SKIFF_TRY(state_->Send(std::move(batch)));
   state_->Clear();
   return {};
 }
 
-Result<std::string> Firewall::PendingCommands() const {
-  return state_->Changes();
+Fd Firewall::TakeSlowSocket() {
+  if (!state_->removed) return Fd();
+  state_->removed = false;
+  Fd socket = std::move(*state_->socket).Release();
+  state_->socket.reset();
+  return socket;
 }
 
 }  // namespace skiff::net

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/fd.h"
 #include "netmgr/network.h"
 
 namespace skiff::net {
@@ -27,6 +28,15 @@ struct FirewallNetwork {
 struct FirewallState {
   std::vector<FirewallNetwork> networks;
   std::vector<PublishSpec> ports;
+  // Connections may have been tracked of any address: the kernel's record was full, or it is lost
+  // with a flush.
+  bool unsure = false;
+};
+
+// Addresses that connections were tracked of.
+struct SeenAddresses {
+  std::vector<std::string> addresses;
+  bool unsure = false;  // Perhaps of more.
 };
 
 // What an Apply() or a Rebuild() found.
@@ -40,8 +50,7 @@ struct FirewallReport {
 
 // The nftables table of one root, "inet skiff-HASH": masquerade, published ports (one map element
 // each), isolation of bridges from each other, from the outside and of 127.0.0.1. Changes are
-// collected and made in one transaction; libnftables is loaded by the first one (dlopen), the check
-// of the table's existence needs none. Not thread-safe: one object per command, under the store's
+// collected and made in one transaction. Not thread-safe: one object per command, under the store's
 // lock or one of the caller's.
 //
 // What it ensures
@@ -51,6 +60,8 @@ struct FirewallReport {
 // - A published port is reached from the host, from outside, and from containers of any network
 //   by an address of the host (hairpin; the container then sees its gateway as the source).
 // - An internal network has no way in or out, whatever is published.
+// - It knows which addresses connections were tracked of: reading the kernel's own table of them
+//   takes 10 ms whatever is in it, since every bucket is walked.
 class Firewall {
  public:
   static Result<std::unique_ptr<Firewall>> Open(std::string root_hash,
@@ -59,7 +70,7 @@ class Firewall {
   Firewall(const Firewall&) = delete;
   Firewall& operator=(const Firewall&) = delete;
 
-  // 20 us, without libnftables. False after `nft flush ruleset`, and for a table of another
+  // 20 us. False after `nft flush ruleset`, and for a table of another
   // version: Rebuild() replaces that one.
   Result<bool> TableStands() const;
 
@@ -67,6 +78,8 @@ class Firewall {
   void RemoveNetwork(const FirewallNetwork& network);
   void Publish(const PublishSpec& port);
   void Unpublish(const PublishSpec& port);
+  // The kernel tracks nothing of these any more (HostNetwork::ForgetConnections).
+  void ForgetSeen(std::span<const std::string> addresses);
   bool HasChanges() const;
 
   // All collected changes in one transaction; makes the table when it is missing. Adding what is
@@ -79,13 +92,20 @@ class Firewall {
   // What the table holds, for repair: one port per element, with the address it is known by (a port
   // published on "" comes back as "0.0.0.0" and "::") and a short id. No table: empty.
   Result<FirewallState> Read();
+  // Of these addresses, those that a connection was tracked of since the table stands or since
+  // ForgetSeen(): 15 us for each. All of them where the kernel's record was full (65535 addresses;
+  // a container with NET_RAW can invent them). No table: none.
+  Result<std::vector<std::string>> SeenOf(std::span<const std::string> addresses);
+  // What the record has. No table: nothing.
+  Result<SeenAddresses> Seen();
   // Removes the table and every rule in foreign chains that names a bridge of this root; collected
   // changes are dropped.
   Status RemoveTable();
 
-  // The commands Apply() would run on a table that stands, in nft's language: for tests and for
-  // people.
-  Result<std::string> PendingCommands() const;
+  // The socket of changes that removed something, once; none otherwise. Closing it waits until the
+  // kernel has let go of what was removed (an RCU grace period, often 10 ms): to be handed to a
+  // process that can wait (HostNetwork::RemoveNetworksDetached).
+  Fd TakeSlowSocket();
 
  private:
   struct State;
@@ -93,8 +113,8 @@ class Firewall {
   std::unique_ptr<State> state_;
 };
 
-// The commands that make a table with `state`: what Rebuild() runs.
-Result<std::string> TableCommands(const std::string& table, const FirewallState& state,
-                                  const FirewallOptions& options);
+// A port as Read() tells of it: one for each family that the table forwards, none for what the
+// relay serves.
+Result<std::vector<PublishSpec>> HeldPorts(const PublishSpec& port, const FirewallOptions& options);
 
 }  // namespace skiff::net

@@ -1,6 +1,7 @@
 #include "netmgr/host_network.h"
 
 #include <algorithm>
+#include <set>
 
 #include "base/failpoint.h"
 #include "base/trace.h"
@@ -67,11 +68,12 @@ Status HostNetwork::RemoveNetwork(const BridgeSpec& spec) {
   });
 }
 
-Status HostNetwork::RemoveNetworksDetached(std::span<const BridgeSpec> specs) {
+Status HostNetwork::RemoveNetworksDetached(std::span<const BridgeSpec> specs, Fd slow) {
   const TraceSpan span("netmgr.remove_networks_detached");
   return state_->thread->Call([&]() -> Status {
     SKIFF_ASSIGN(NetlinkSocket* const socket, state_->thread->HomeSocket());
-    return DeleteNetworksDetached(socket, state_->root_hash, state_->Completed(specs));
+    return DeleteNetworksDetached(socket, state_->root_hash, state_->Completed(specs),
+                                  std::move(slow));
   });
 }
 
@@ -109,7 +111,28 @@ Status HostNetwork::RemoveLinks(std::span<const std::string> names) {
 }
 
 Status HostNetwork::ForgetConnections(std::span<const std::string> addresses) {
-  return state_->thread->Call([&] { return ForgetTracked(addresses); });
+  std::set<IpAddress> wanted;
+  for (const std::string& text : addresses) {
+    const auto address = IpAddress::Parse(text);
+    if (!address) return Fail(Code::kInvalidArgument, "invalid IP address '" + text + "'");
+    wanted.insert(*address);
+  }
+  if (wanted.empty()) return {};
+  const TraceSpan span("netmgr.forget_connections");
+  return state_->thread->Call([&] {
+    return ForgetTracked([&](const IpAddress& address) { return wanted.contains(address); });
+  });
+}
+
+Status HostNetwork::ForgetConnectionsIn(std::span<const IpPrefix> subnets) {
+  if (subnets.empty()) return {};
+  const TraceSpan span("netmgr.forget_connections");
+  return state_->thread->Call([&] {
+    return ForgetTracked([&](const IpAddress& address) {
+      return std::ranges::any_of(subnets,
+                                 [&](const IpPrefix& subnet) { return subnet.Contains(address); });
+    });
+  });
 }
 
 Result<Fd> HostNetwork::PrepareNamespace(const NamespaceOptions& options) {

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/fd.h"
+#include "netmgr/address.h"
 #include "netmgr/endpoint.h"
 #include "netmgr/network.h"
 
@@ -51,15 +52,18 @@ class HostNetwork {
   Status RemoveNetwork(const BridgeSpec& spec);
   // The same for several networks by a process of its own that outlives the caller: returns when
   // it has been started. Until it has finished the bridges' routes stand, so that nobody takes the
-  // subnets. It holds no descriptor and no controlling terminal of the caller.
-  Status RemoveNetworksDetached(std::span<const BridgeSpec> specs);
+  // subnets. It holds no descriptor and no controlling terminal of the caller but `slow`, a socket
+  // that it closes (Firewall::TakeSlowSocket); `specs` may be empty then.
+  Status RemoveNetworksDetached(std::span<const BridgeSpec> specs, Fd slow = {});
   // Links of this root, for repair. One without a row is garbage.
   Result<std::vector<OwnedLink>> ListLinks();
   // Deletes links alone: repair only (14 ms each).
   Status RemoveLinks(std::span<const std::string> names);
-  // What the kernel tracks for these addresses, as destination or source, is forgotten: for an
-  // endpoint that went while its network stays. A kernel without ctnetlink: nothing to do.
+  // What the kernel tracks for these addresses, as destination or source, is forgotten: for
+  // addresses that change hands (Firewall::Seen says which). 10 ms. A kernel without ctnetlink:
+  // nothing to do.
   Status ForgetConnections(std::span<const std::string> addresses);
+  Status ForgetConnectionsIn(std::span<const IpPrefix> subnets);
 
   // ---- Namespaces and endpoints (netmgr/endpoint.h)
   // ----------------------------------------------

@@ -35,9 +35,6 @@ struct EndpointSpec {
   std::string address_v6;
   std::string mac_address;     // "02:42:ac:14:00:02". Empty: MacOfAddress(address_v4, endpoint_id).
   bool default_route = false;  // Through the gateways of `network`; ignored when it is internal.
-  // Another endpoint had one of these addresses before: connections the kernel still tracks for
-  // it are forgotten, so that packets of theirs do not reach the wrong process.
-  bool address_was_used = false;
 };
 
 // One published port. The socket that reserves it is netmgr/ports.h.

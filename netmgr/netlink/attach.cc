@@ -72,6 +72,12 @@ Result<Plan> MakePlan(const EndpointSpec& spec, const std::string& host_name) {
   return plan;
 }
 
+// A queue each way, which is what a veth uses: by default the kernel makes one for every processor
+// and then takes them away again, with an RCU grace period (some ms) for either end.
+void AddQueues(NetlinkBatch* batch) {
+  batch->Number<uint32_t>(IFLA_NUM_TX_QUEUES, 1).Number<uint32_t>(IFLA_NUM_RX_QUEUES, 1);
+}
+
 // The pair in one message, neither end up: a peer that is up in it costs 15 ms and fails.
 void AddVeth(NetlinkBatch* batch, const Plan& plan, int home) {
   const EndpointSpec& spec = *plan.spec;
@@ -79,10 +85,12 @@ void AddVeth(NetlinkBatch* batch, const Plan& plan, int home) {
   batch->Begin(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL);
   batch->Body(ifinfomsg{}).Text(IFLA_IFNAME, spec.interface_name).Bytes(IFLA_ADDRESS, plan.mac);
   batch->Number<uint32_t>(IFLA_MTU, mtu);
+  AddQueues(batch);
   batch->Nest(IFLA_LINKINFO).Text(IFLA_INFO_KIND, "veth");
   batch->Nest(IFLA_INFO_DATA).Nest(VETH_INFO_PEER).Body(ifinfomsg{});
   batch->Text(IFLA_IFNAME, plan.host_name).Number<int>(IFLA_NET_NS_FD, home);
   batch->Number<uint32_t>(IFLA_MTU, mtu).Number<uint32_t>(IFLA_GROUP, spec.network.link_group);
+  AddQueues(batch);
   batch->EndNest().EndNest().EndNest();
 }
 
@@ -207,11 +215,10 @@ Status Announce(NetlinkSocket* inside, const Plan& plan, uint32_t index) {
 }
 
 Status Forget(const EndpointSpec& spec) {
-  std::vector<std::string> addresses;
-  for (const std::string& address : {spec.address_v4, spec.address_v6}) {
-    if (!address.empty()) addresses.push_back(address);
-  }
-  return ForgetTracked(addresses);
+  return ForgetTracked([&](const IpAddress& address) {
+    const std::string text = address.Text();
+    return text == spec.address_v4 || text == spec.address_v6;
+  });
 }
 
 Result<Fd> BindLoopback(int type, uint16_t port) {
@@ -286,7 +293,6 @@ Status Attach(NamespaceThread* thread, int network_namespace, const EndpointSpec
   SKIFF_ASSIGN(Plan plan, MakePlan(spec, host_name));
   plan.hairpin = BridgedPacketsAreTranslated();
   SKIFF_ASSIGN(NetlinkSocket* const host, thread->HomeSocket());
-  if (spec.address_was_used) SKIFF_TRY(Forget(spec));
   const Status attached = thread->Enter(network_namespace, [&]() -> Status {
     SKIFF_ASSIGN(NetlinkSocket inside, NetlinkSocket::Open(NETLINK_ROUTE));
     SKIFF_TRY(CreateVeth(&inside, host, plan, thread->home()));

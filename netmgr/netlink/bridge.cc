@@ -189,12 +189,12 @@ Status DeleteNetworks(NetlinkSocket* socket, std::string_view root_hash,
 }
 
 Status DeleteNetworksDetached(NetlinkSocket* socket, std::string_view root_hash,
-                              std::span<const BridgeSpec> specs) {
+                              std::span<const BridgeSpec> specs, Fd slow) {
   SKIFF_TRY(Failpoint("netmgr.bridge.remove_detached"));
   SKIFF_ASSIGN(NetlinkBatch batch, DeletionOf(socket, root_hash, specs));
-  if (batch.empty()) return {};
+  if (batch.empty() && !slow) return {};
   SKIFF_ASSIGN(NetlinkSocket own, NetlinkSocket::Open(NETLINK_ROUTE));
-  return own.SendDetached(std::move(batch));
+  return own.SendDetached(std::move(batch), std::move(slow));
 }
 
 }  // namespace skiff::net

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,57 +30,62 @@ struct Tracked {
   std::string zone;
 };
 
-bool TupleNames(std::string_view tuple, const std::vector<std::string>& addresses) {
+// `see` gets the raw bytes of each address.
+void ForEachAddress(std::string_view tuple, const std::function<void(std::string_view)>& see) {
   AttributeReader parts(tuple);
   while (parts.Next()) {
     if (parts->type != CTA_TUPLE_IP) continue;
     AttributeReader ip(parts->data);
-    while (ip.Next()) {
-      const auto hit = std::find(addresses.begin(), addresses.end(), ip->data);
-      if (hit != addresses.end()) return true;
-    }
+    while (ip.Next()) see(ip->data);
   }
-  return false;
 }
 
-}  // namespace
-
-Status ForgetTracked(std::span<const std::string> addresses) {
-  std::vector<std::string> wanted;
-  for (const std::string& text : addresses) {
-    const auto address = IpAddress::Parse(text);
-    if (!address) return Fail(Code::kInvalidArgument, "invalid IP address '" + text + "'");
-    wanted.emplace_back(reinterpret_cast<const char*>(address->bytes.data()), address->size());
-  }
-  // Most often nothing is tracked, or the kernel tracks nothing at all.
+// Most often nothing is tracked, or the kernel tracks nothing at all.
+bool NothingIsTracked() {
   const auto count = NetSysctl("netfilter/nf_conntrack_count");
-  if (!count || *count == "0" || wanted.empty()) return {};
-  SKIFF_ASSIGN(NetlinkSocket socket, NetlinkSocket::Open(NETLINK_NETFILTER));
+  return !count || *count == "0";
+}
+
+Status ListTracked(NetlinkSocket* socket, const std::function<void(const NetlinkMessage&)>& see) {
   NetlinkBatch ask;
   ask.BeginQuiet(MessageType(IPCTNL_MSG_CT_GET), NLM_F_DUMP);
   ask.Body(nfgenmsg{AF_UNSPEC, NFNETLINK_V0, 0});
-  std::vector<Tracked> found;
-  const Status listed =
-      socket.Ask(std::move(ask), "list tracked connections", [&](const NetlinkMessage& message) {
-        Tracked tracked;
-        tracked.family = message.Header<nfgenmsg>().nfgen_family;
-        bool hit = false;
-        AttributeReader attributes(message.After(sizeof(nfgenmsg)));
-        while (attributes.Next()) {
-          if (attributes->type == CTA_TUPLE_ORIG) tracked.tuple = attributes->data;
-          if (attributes->type == CTA_ID) tracked.id = attributes->data;
-          if (attributes->type == CTA_ZONE) tracked.zone = attributes->data;
-          if (attributes->type == CTA_TUPLE_ORIG || attributes->type == CTA_TUPLE_REPLY) {
-            hit = hit || TupleNames(attributes->data, wanted);
-          }
-        }
-        if (hit) found.push_back(std::move(tracked));
-      });
+  Status listed = socket->Ask(std::move(ask), "list tracked connections", see);
   // A kernel without ctnetlink: what is tracked ends by its own time-out, as it does with docker.
   if (!listed && (listed.error().sys_errno == EINVAL || listed.error().sys_errno == EOPNOTSUPP)) {
     return {};
   }
-  SKIFF_TRY(listed);
+  return listed;
+}
+
+IpAddress AddressOf(std::string_view bytes) {
+  IpAddress address;
+  address.v6 = bytes.size() > 4;
+  std::copy_n(bytes.begin(), std::min(bytes.size(), address.bytes.size()), address.bytes.begin());
+  return address;
+}
+
+}  // namespace
+
+Status ForgetTracked(const std::function<bool(const IpAddress&)>& wanted) {
+  if (NothingIsTracked()) return {};
+  SKIFF_ASSIGN(NetlinkSocket socket, NetlinkSocket::Open(NETLINK_NETFILTER));
+  std::vector<Tracked> found;
+  SKIFF_TRY(ListTracked(&socket, [&](const NetlinkMessage& message) {
+    Tracked tracked;
+    tracked.family = message.Header<nfgenmsg>().nfgen_family;
+    bool hit = false;
+    AttributeReader attributes(message.After(sizeof(nfgenmsg)));
+    while (attributes.Next()) {
+      if (attributes->type == CTA_TUPLE_ORIG) tracked.tuple = attributes->data;
+      if (attributes->type == CTA_ID) tracked.id = attributes->data;
+      if (attributes->type == CTA_ZONE) tracked.zone = attributes->data;
+      if (attributes->type != CTA_TUPLE_ORIG && attributes->type != CTA_TUPLE_REPLY) continue;
+      ForEachAddress(attributes->data,
+                     [&](std::string_view address) { hit = hit || wanted(AddressOf(address)); });
+    }
+    if (hit) found.push_back(std::move(tracked));
+  }));
   for (const Tracked& tracked : found) {
     NetlinkBatch drop;
     drop.Begin(MessageType(IPCTNL_MSG_CT_DELETE), 0);

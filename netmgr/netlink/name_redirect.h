@@ -9,9 +9,6 @@ namespace skiff::net {
 
 // 127.0.0.11:53 (TCP, UDP) of the namespace of `socket` (NETLINK_NETFILTER) goes to `port` of the
 // same address. kUnsupported: the kernel has no nf_tables or no NAT there.
-//
-// The batch is written by hand: this is once per container, and libnftables takes longer to read
-// its text than the kernel takes to commit it.
 Status RedirectNameService(NetlinkSocket* socket, uint16_t port);
 
 }  // namespace skiff::net

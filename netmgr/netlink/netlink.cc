@@ -30,6 +30,18 @@ void ForEachMessage(std::string_view data, const Callback& each) {
   }
 }
 
+// Closes all descriptors but one or two (-1: none).
+void KeepOnly(int one, int other) {
+  unsigned next = 0;
+  for (const int kept : {std::min(one, other), std::max(one, other)}) {
+    if (kept < 0) continue;
+    const auto number = static_cast<unsigned>(kept);
+    if (number > next) ::close_range(next, number - 1, 0);
+    next = number + 1;
+  }
+  ::close_range(next, ~0U, 0);
+}
+
 int ErrorOf(const NetlinkMessage& message) {
   return -message.Header<nlmsgerr>().error;
 }
@@ -124,6 +136,13 @@ Result<NetlinkSocket> NetlinkSocket::Open(int protocol) {
 }
 
 Status NetlinkSocket::Write(const std::string& bytes) {
+  // A message must fit the socket's buffer, twice over.
+  constexpr size_t kUsualBuffer = 64 * 1024;
+  if (const int wanted = static_cast<int>(bytes.size()) * 2; bytes.size() > kUsualBuffer) {
+    if (::setsockopt(fd_.get(), SOL_SOCKET, SO_SNDBUFFORCE, &wanted, sizeof wanted) != 0) {
+      ::setsockopt(fd_.get(), SOL_SOCKET, SO_SNDBUF, &wanted, sizeof wanted);
+    }
+  }
   sockaddr_nl kernel = {};
   kernel.nl_family = AF_NETLINK;
   for (;;) {
@@ -182,7 +201,7 @@ Status NetlinkSocket::Transact(NetlinkBatch&& batch, std::string_view what,
   return {};
 }
 
-Status NetlinkSocket::SendDetached(NetlinkBatch&& batch) {
+Status NetlinkSocket::SendDetached(NetlinkBatch&& batch, Fd also) {
   // Between fork and _exit only system calls: other threads of this process may hold any lock.
   const std::string bytes = std::move(batch).Finish(sequence_);
   const pid_t child = ::fork();
@@ -191,16 +210,14 @@ Status NetlinkSocket::SendDetached(NetlinkBatch&& batch) {
     // Whoever reads the caller's output must not wait for this process; nor may it hold a lock, a
     // port or a namespace of the caller, not even for as long as it takes to be scheduled: a caller
     // that is killed right after this call must look dead.
-    const auto kept = static_cast<unsigned>(fd_.get());
-    if (kept > 0) ::close_range(0, kept - 1, 0);
-    ::close_range(kept + 1, ~0U, 0);
+    KeepOnly(fd_.get(), also.get());
     // A grandchild, so that nobody has to reap it.
     const pid_t grandchild = ::fork();
     if (grandchild != 0) ::_exit(grandchild < 0 ? 1 : 0);
     ::setsid();
     // A signal to the caller's group does not reach it any more; the call itself cannot block on
     // anything but the kernel's own lock.
-    const ssize_t sent = ::send(static_cast<int>(kept), bytes.data(), bytes.size(), 0);
+    const ssize_t sent = bytes.empty() ? 0 : ::send(fd_.get(), bytes.data(), bytes.size(), 0);
     ::_exit(sent < 0 ? 1 : 0);
   }
   int status = 0;

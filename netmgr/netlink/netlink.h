@@ -109,6 +109,7 @@ class NetlinkSocket {
   static Result<NetlinkSocket> Open(int protocol);
 
   int fd() const { return fd_.get(); }
+  Fd Release() && { return std::move(fd_); }
   // Sends all messages in one call and returns the kernel's verdict on each: 0 or an errno
   // (-1: no answer was due).
   Result<std::vector<int>> Send(NetlinkBatch&& batch);
@@ -117,8 +118,9 @@ class NetlinkSocket {
   Status Transact(NetlinkBatch&& batch, std::string_view what,
                   std::initializer_list<int> tolerated = {});
   // Sends the batch from a process of its own, which outlives this one and holds nothing of it but
-  // this socket; returns when that process has been started. Nobody learns the verdicts.
-  Status SendDetached(NetlinkBatch&& batch);
+  // this socket and `also`, whose closing may take its time; returns when that process has been
+  // started. Nobody learns the verdicts.
+  Status SendDetached(NetlinkBatch&& batch, Fd also = {});
   // One message that the kernel answers with messages (NLM_F_DUMP or a plain get).
   Status Ask(NetlinkBatch&& batch, std::string_view what,
              const std::function<void(const NetlinkMessage&)>& each);

@@ -3,6 +3,8 @@
 #include <net/if.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
@@ -10,7 +12,6 @@
 #include "../../unit/netmgr/watched_loop.h"
 #include "netmgr/address.h"
 #include "netmgr/firewall/foreign.h"
-#include "netmgr/firewall/nftables.h"
 #include "netmgr/netlink/links.h"
 #include "netmgr/port_relay.h"
 #include "netmgr/ports.h"
@@ -21,11 +22,27 @@ namespace {
 
 class FirewallTest : public PrivateHost {
  protected:
-  static void Nft(const std::string& commands) {
-    auto nftables = Nftables::Load().value();
-    const Status done = nftables->Run(commands);
-    ASSERT_TRUE(done) << done.error().Text()
-                      << (done.error().notes.empty() ? "" : done.error().notes[0].message);
+  // The program nft, in the network namespace of the thread: what somebody else does, and a second
+  // opinion about what we did. Its output.
+  static std::string Nft(const std::string& commands) {
+    Pipe in = MakePipe().value(), out = MakePipe().value();
+    const pid_t child = ::fork();
+    if (child == 0) {
+      ::dup2(in.read.get(), STDIN_FILENO);
+      ::dup2(out.write.get(), STDOUT_FILENO);
+      ::dup2(out.write.get(), STDERR_FILENO);
+      ::execlp("nft", "nft", "-f", "-", nullptr);
+      ::_exit(127);
+    }
+    in.read.Reset();
+    out.write.Reset();
+    EXPECT_TRUE(WriteAll(in.write.get(), commands, "nft"));
+    in.write.Reset();
+    const std::string printed = ReadAll(out.read.get(), 1 << 20, "nft").value_or("");
+    int status = -1;
+    EXPECT_EQ(::waitpid(child, &status, 0), child);
+    EXPECT_EQ(status, 0) << commands << printed;
+    return printed;
   }
   // A route to `subnet` by way of `gateway` in a namespace.
   static void AddRoute(const Fd& ns, const std::string& subnet, const std::string& gateway) {
@@ -163,6 +180,79 @@ TEST_F(FirewallTest, AnInternalNetworkHasNoWayInOrOut) {
   EXPECT_FALSE(Reaches(outside_, kHost, 8080, server, kNever).has_value());
 }
 
+// The layout in nft's language. nft reads back the same from the kernel for both, which says that
+// the messages mean what their comments say, the types of sets and the order of rules included.
+constexpr std::string_view kLayoutText = R"(create table inet other
+add chain inet other layout-2
+add set inet other bridges { type ifname; }
+add set inet other internal { type ifname; }
+add set inet other same { type ifname . ifname; }
+add map inet other ports4 { type inet_proto . inet_service : ipv4_addr . inet_service; }
+add map inet other ports6 { type inet_proto . inet_service : ipv6_addr . inet_service; }
+add map inet other bound4 { type inet_proto . ipv4_addr . inet_service : ipv4_addr . inet_service; }
+add map inet other bound6 { type inet_proto . ipv6_addr . inet_service : ipv6_addr . inet_service; }
+add set inet other seen4 { type ipv4_addr; size 65535; flags dynamic; }
+add set inet other seen6 { type ipv6_addr; size 65535; flags dynamic; }
+add set inet other overflow { type nf_proto; size 65535; flags dynamic; }
+add chain inet other raw { type filter hook prerouting priority -300; policy accept; }
+add rule inet other raw iifname @bridges ip daddr 127.0.0.0/8 drop
+add chain inet other published
+add rule inet other published fib daddr type != local return
+add rule inet other published dnat ip to meta l4proto . ip daddr . th dport map @bound4
+add rule inet other published dnat ip6 to meta l4proto . ip6 daddr . th dport map @bound6
+add rule inet other published meta nfproto ipv4 dnat ip to meta l4proto . th dport map @ports4
+add rule inet other published meta nfproto ipv6 dnat ip6 to meta l4proto . th dport map @ports6
+add chain inet other seen_source
+add rule inet other seen_source add @seen4 { ip saddr } return
+add rule inet other seen_source ip6 saddr fe80::/64 return
+add rule inet other seen_source add @seen6 { ip6 saddr } return
+add rule inet other seen_source add @overflow { meta nfproto }
+add chain inet other seen_target
+add rule inet other seen_target add @seen4 { ip daddr } return
+add rule inet other seen_target ip6 daddr fe80::/64 return
+add rule inet other seen_target add @seen6 { ip6 daddr } return
+add rule inet other seen_target add @overflow { meta nfproto }
+add chain inet other prerouting { type nat hook prerouting priority -100; policy accept; }
+add rule inet other prerouting iifname @bridges jump seen_source
+add rule inet other prerouting ip daddr 127.0.0.0/8 return
+add rule inet other prerouting jump published
+add chain inet other output { type nat hook output priority -100; policy accept; }
+add rule inet other output ip6 daddr ::1 return
+add rule inet other output jump published
+add chain inet other postrouting { type nat hook postrouting priority 100; policy accept; }
+add rule inet other postrouting oifname @bridges jump seen_target
+add rule inet other postrouting iifname @bridges oifname != @bridges masquerade
+add rule inet other postrouting iifname @bridges oifname @bridges ct status dnat masquerade
+add rule inet other postrouting iif 0 oifname @bridges ct status dnat masquerade
+add chain inet other forward { type filter hook forward priority 0; policy accept; }
+add rule inet other forward iifname != @bridges oifname != @bridges accept
+add rule inet other forward iifname . oifname @same accept
+add rule inet other forward iifname @internal drop
+add rule inet other forward oifname @internal drop
+add rule inet other forward ct state established,related accept
+add rule inet other forward oifname @bridges ct status dnat accept
+add rule inet other forward oifname @bridges drop
+add element inet other bridges { "sk7e57aone" }
+add element inet other internal { "sk7e57aone" }
+add element inet other same { "sk7e57aone" . "sk7e57aone" }
+add element inet other ports4 { tcp . 8080 comment "c0ffee" : 172.30.1.2 . 80 }
+add element inet other ports6 { tcp . 8080 comment "c0ffee" : fd5c::2 . 80 }
+add element inet other bound4 { udp . 192.0.2.1 . 53 comment "c0ffee" : 172.30.1.2 . 5353 }
+add element inet other bound6 { udp . fd5c:1ff::1:1 . 53 comment "c0ffee" : fd5c::2 . 5353 }
+)";
+
+TEST_F(FirewallTest, TheTableIsWhatNftWouldMakeOfTheSameRules) {
+  firewall_->AddNetwork({"sk7e57aone", true});
+  firewall_->Publish({"c0ffee", "", 8080, 80, IPPROTO_TCP, "172.30.1.2", "fd5c::2"});
+  firewall_->Publish({"c0ffee", "192.0.2.1", 53, 5353, IPPROTO_UDP, "172.30.1.2", ""});
+  firewall_->Publish({"c0ffee", "fd5c:1ff::1:1", 53, 5353, IPPROTO_UDP, "", "fd5c::2"});
+  ApplyFirewall();
+  Nft(std::string(kLayoutText));
+  std::string ours = Nft("list table inet " + TableName(kRootHash));
+  ours.replace(ours.find(TableName(kRootHash)), TableName(kRootHash).size(), "other");
+  EXPECT_EQ(ours, Nft("list table inet other"));
+}
+
 TEST_F(FirewallTest, RebuildsAfterAFlush) {
   const BridgeSpec network = UseNetwork(1);
   const Box box = Start(network, 2);
@@ -240,9 +330,9 @@ TEST_F(FirewallTest, AForeignPolicyOfDropGetsTwoPlainAccepts) {
   const Fd server = Listen(outside_, "0.0.0.0", 80);
   EXPECT_TRUE(Reaches(box.ns, kOutside, 80, server).has_value());
   const auto rules_of = [] {
-    const std::string text = Nftables::Load().value()->List("list chain ip filter FORWARD").value();
+    const std::string text = Nft("list chain ip filter FORWARD");
     size_t count = 0;
-    for (size_t at = 0; (at = text.find("\"accept\"", at)) != std::string::npos; ++at) ++count;
+    for (size_t at = 0; (at = text.find(" accept\n", at)) != std::string::npos; ++at) ++count;
     return count;
   };
   EXPECT_EQ(rules_of(), 3u);
@@ -252,6 +342,31 @@ TEST_F(FirewallTest, AForeignPolicyOfDropGetsTwoPlainAccepts) {
   firewall_->RemoveNetwork({network.bridge, false});
   ApplyFirewall();
   EXPECT_EQ(rules_of(), 1u) << "the stranger's own rule is left";
+}
+
+TEST_F(FirewallTest, ItKnowsWhichAddressesHadConnections) {
+  const BridgeSpec network = UseNetwork(1);
+  const Box client = Start(network, 2), idle = Start(network, 3), server = Start(network, 4);
+  const Fd outside_server = Listen(outside_, "0.0.0.0", 80);
+  const Fd inside_server = Listen(server.ns, "0.0.0.0", 80);
+  const std::vector<std::string> all = {"172.30.1.2", "172.30.1.3", "172.30.1.4"};
+  EXPECT_TRUE(firewall_->SeenOf(all).value().empty());
+  EXPECT_TRUE(Reaches(client.ns, kOutside, 80, outside_server).has_value());
+  EXPECT_EQ(firewall_->SeenOf(all).value(), std::vector<std::string>{"172.30.1.2"});
+  EXPECT_TRUE(Reaches(Fd(), "172.30.1.4", 80, inside_server).has_value()) << "from the host";
+  EXPECT_EQ(firewall_->SeenOf(all).value(), (std::vector<std::string>{"172.30.1.2", "172.30.1.4"}));
+  std::vector<std::string> seen = firewall_->Seen().value().addresses;
+  std::ranges::sort(seen);
+  EXPECT_EQ(seen, (std::vector<std::string>{"172.30.1.2", "172.30.1.4"}));
+  firewall_->ForgetSeen(seen);
+  ApplyFirewall();
+  EXPECT_TRUE(firewall_->SeenOf(all).value().empty());
+  // After a flush nobody knows; the engine says so and any of them may have been.
+  FirewallState lost = firewall_->Read().value();
+  lost.unsure = true;
+  ASSERT_TRUE(firewall_->Rebuild(lost));
+  EXPECT_EQ(firewall_->SeenOf(all).value(), all);
+  EXPECT_TRUE(firewall_->Seen().value().unsure);
 }
 
 TEST_F(FirewallTest, ForgottenConnectionsDoNotReachTheNextContainer) {

@@ -1,132 +1,119 @@
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 
-#include "netmgr/firewall/foreign.h"
 #include "netmgr/firewall/rules.h"
 
 namespace skiff::net {
 namespace {
 
-constexpr char kTable[] = R"(create table inet skiff-7e57ab1e
-add chain inet skiff-7e57ab1e layout-1
-add set inet skiff-7e57ab1e bridges { type ifname; }
-add set inet skiff-7e57ab1e internal { type ifname; }
-add set inet skiff-7e57ab1e same { type ifname . ifname; }
-add map inet skiff-7e57ab1e ports4 { type inet_proto . inet_service : ipv4_addr . inet_service; }
-add map inet skiff-7e57ab1e ports6 { type inet_proto . inet_service : ipv6_addr . inet_service; }
-add map inet skiff-7e57ab1e bound4 { type inet_proto . ipv4_addr . inet_service : ipv4_addr . inet_service; }
-add map inet skiff-7e57ab1e bound6 { type inet_proto . ipv6_addr . inet_service : ipv6_addr . inet_service; }
-add chain inet skiff-7e57ab1e raw { type filter hook prerouting priority -300; policy accept; }
-add rule inet skiff-7e57ab1e raw iifname @bridges ip daddr 127.0.0.0/8 drop
-add chain inet skiff-7e57ab1e published
-add rule inet skiff-7e57ab1e published fib daddr type != local return
-add rule inet skiff-7e57ab1e published dnat ip to meta l4proto . ip daddr . th dport map @bound4
-add rule inet skiff-7e57ab1e published dnat ip6 to meta l4proto . ip6 daddr . th dport map @bound6
-add rule inet skiff-7e57ab1e published meta nfproto ipv4 dnat ip to meta l4proto . th dport map @ports4
-add rule inet skiff-7e57ab1e published meta nfproto ipv6 dnat ip6 to meta l4proto . th dport map @ports6
-add chain inet skiff-7e57ab1e prerouting { type nat hook prerouting priority -100; policy accept; }
-add rule inet skiff-7e57ab1e prerouting ip daddr 127.0.0.0/8 return
-add rule inet skiff-7e57ab1e prerouting jump published
-add chain inet skiff-7e57ab1e output { type nat hook output priority -100; policy accept; }
-add rule inet skiff-7e57ab1e output ip6 daddr ::1 return
-add rule inet skiff-7e57ab1e output jump published
-add chain inet skiff-7e57ab1e postrouting { type nat hook postrouting priority 100; policy accept; }
-add rule inet skiff-7e57ab1e postrouting iifname @bridges oifname != @bridges masquerade
-add rule inet skiff-7e57ab1e postrouting iifname @bridges oifname @bridges ct status dnat masquerade
-add rule inet skiff-7e57ab1e postrouting iif 0 oifname @bridges ct status dnat masquerade
-add chain inet skiff-7e57ab1e forward { type filter hook forward priority 0; policy accept; }
-add rule inet skiff-7e57ab1e forward iifname != @bridges oifname != @bridges accept
-add rule inet skiff-7e57ab1e forward iifname . oifname @same accept
-add rule inet skiff-7e57ab1e forward iifname @internal drop
-add rule inet skiff-7e57ab1e forward oifname @internal drop
-add rule inet skiff-7e57ab1e forward ct state established,related accept
-add rule inet skiff-7e57ab1e forward oifname @bridges ct status dnat accept
-add rule inet skiff-7e57ab1e forward oifname @bridges drop
-add element inet skiff-7e57ab1e bound4 { udp . 127.0.0.1 . 53 comment "c0ffee" : 172.20.0.2 . 5353 }
-add element inet skiff-7e57ab1e bridges { "sk1", "sk2" }
-add element inet skiff-7e57ab1e internal { "sk2" }
-add element inet skiff-7e57ab1e ports4 { tcp . 8080 comment "c0ffee" : 172.20.0.2 . 80 }
-add element inet skiff-7e57ab1e ports6 { tcp . 8080 comment "c0ffee" : fd00::2 . 80 }
-add element inet skiff-7e57ab1e same { "sk1" . "sk1", "sk2" . "sk2" }
-)";
-
-TEST(FirewallRulesTest, TheWholeTable) {
-  FirewallState state;
-  state.networks = {{"sk1", false}, {"sk2", true}};
-  state.ports = {{"c0ffee", "", 8080, 80, IPPROTO_TCP, "172.20.0.2", "fd00::2"},
-                 {"c0ffee", "127.0.0.1", 53, 5353, IPPROTO_UDP, "172.20.0.2", ""}};
-  EXPECT_EQ(TableCommands("skiff-7e57ab1e", state, {}).value(), kTable);
+// " 06000000 00500000"
+std::string Words(std::string_view bytes) {
+  std::string text;
+  for (size_t i = 0; i < bytes.size(); ++i) {
+    if (i % 4 == 0) text += ' ';
+    text += fmt::format("{:02x}", static_cast<uint8_t>(bytes[i]));
+  }
+  return text;
 }
 
 TEST(FirewallRulesTest, ElementsOfAPort) {
   const struct {
     const char *host_ip, *v4, *v6;
     bool route_loopback;
-    std::vector<std::string> keys;
+    std::vector<std::string> elements;
   } rows[] = {
-      {"", "10.0.0.2", "", true, {"ports4 tcp . 80"}},
-      {"", "10.0.0.2", "fd00::2", true, {"ports4 tcp . 80", "ports6 tcp . 80"}},
-      {"0.0.0.0", "10.0.0.2", "fd00::2", true, {"ports4 tcp . 80"}},
-      {"::", "10.0.0.2", "fd00::2", true, {"ports6 tcp . 80"}},
+      {"", "10.0.0.2", "", true, {"ports4 06000000 00500000 : 0a000002 1f900000"}},
+      {"",
+       "10.0.0.2",
+       "fd00::2",
+       true,
+       {"ports4 06000000 00500000 : 0a000002 1f900000",
+        "ports6 06000000 00500000 : fd000000 00000000 00000000 00000002 1f900000"}},
+      {"0.0.0.0",
+       "10.0.0.2",
+       "fd00::2",
+       true,
+       {"ports4 06000000 00500000 : 0a000002 1f900000"}},
+      {"::",
+       "10.0.0.2",
+       "fd00::2",
+       true,
+       {"ports6 06000000 00500000 : fd000000 00000000 00000000 00000002 1f900000"}},
       {"::", "10.0.0.2", "", true, {}},
       {"::1", "10.0.0.2", "fd00::2", true, {}},
-      {"127.0.0.1", "10.0.0.2", "", true, {"bound4 tcp . 127.0.0.1 . 80"}},
+      {"127.0.0.1",
+       "10.0.0.2",
+       "",
+       true,
+       {"bound4 06000000 7f000001 00500000 : 0a000002 1f900000"}},
       {"127.0.0.1", "10.0.0.2", "", false, {}},
-      {"192.0.2.2", "10.0.0.2", "", false, {"bound4 tcp . 192.0.2.2 . 80"}},
-      {"2001:db8::1", "10.0.0.2", "fd00::2", true, {"bound6 tcp . 2001:db8::1 . 80"}},
+      {"192.0.2.2",
+       "10.0.0.2",
+       "",
+       false,
+       {"bound4 06000000 c0000202 00500000 : 0a000002 1f900000"}},
+      {"2001:db8::1",
+       "10.0.0.2",
+       "fd00::2",
+       true,
+       {"bound6 06000000 20010db8 00000000 00000000 00000001 00500000 : fd000000 00000000 00000000 "
+        "00000002 1f900000"}},
   };
   for (const auto& row : rows) {
     const auto elements =
         ElementsOf(PublishSpec{"id", row.host_ip, 80, 8080, IPPROTO_TCP, row.v4, row.v6},
                    {.route_loopback = row.route_loopback});
     ASSERT_TRUE(elements) << row.host_ip;
-    std::vector<std::string> keys;
-    for (const Element& element : *elements) keys.push_back(element.set + " " + element.key);
-    EXPECT_EQ(keys, row.keys) << row.host_ip << " " << row.route_loopback;
+    std::vector<std::string> texts;
+    for (const auto& [set, element] : *elements) {
+      texts.push_back(set + Words(element.key) + " :" + Words(element.data));
+    }
+    EXPECT_EQ(texts, row.elements) << row.host_ip << " " << row.route_loopback;
   }
 }
 
-TEST(FirewallRulesTest, NothingAUserWroteBecomesACommand) {
-  EXPECT_FALSE(ElementsOf(FirewallNetwork{"sk1\" } ; flush ruleset", false}));
+TEST(FirewallRulesTest, ElementsOfANetwork) {
+  const auto elements = ElementsOf(FirewallNetwork{"sk1", true}).value();
+  const std::string name("sk1\0\0\0\0\0\0\0\0\0\0\0\0\0", 16);
+  EXPECT_EQ(elements, (std::vector<Element>{{"bridges", {name, "", ""}},
+                                            {"same", {name + name, "", ""}},
+                                            {"internal", {name, "", ""}}}));
+}
+
+TEST(FirewallRulesTest, WhatIsNoNameAddressOrPortIsRefused) {
+  EXPECT_FALSE(ElementsOf(FirewallNetwork{"sk1\" }", false}));
+  EXPECT_FALSE(ElementsOf(FirewallNetwork{"sixteen-letters-", false}));
   EXPECT_FALSE(ElementsOf(FirewallNetwork{"", false}));
   EXPECT_FALSE(ElementsOf(PublishSpec{"i", "0.0.0.0 }", 80, 80, IPPROTO_TCP, "10.0.0.2", ""}, {}));
   EXPECT_FALSE(ElementsOf(PublishSpec{"i", "", 80, 80, IPPROTO_TCP, "10.0.0.2; x", ""}, {}));
   EXPECT_FALSE(ElementsOf(PublishSpec{"i", "", 80, 80, 47, "10.0.0.2", ""}, {}));
   EXPECT_FALSE(ElementsOf(PublishSpec{"i", "", 0, 80, IPPROTO_TCP, "10.0.0.2", ""}, {}));
   const auto odd = ElementsOf(PublishSpec{"a\" b", "", 80, 80, IPPROTO_TCP, "10.0.0.2", ""}, {});
-  EXPECT_EQ(odd->front().comment, "");
+  EXPECT_EQ(odd->front().element.comment, "");
 }
 
-TEST(FirewallRulesTest, ReadsWhatNftLists) {
-  const auto state = ParseTable(R"({"nftables": [{"metainfo": {}},
-    {"set": {"name": "bridges", "elem": ["sk1", "sk2"]}},
-    {"set": {"name": "internal", "elem": ["sk2"]}},
-    {"map": {"name": "ports4", "elem": [
-      [{"elem": {"val": {"concat": ["tcp", 8080]}, "comment": "c0ffee"}},
-       {"concat": ["172.20.0.2", 80]}]]}},
-    {"map": {"name": "bound6", "elem": [
-      [{"concat": ["udp", "2001:db8::1", 53]}, {"concat": ["fd00::2", 5353]}]]}},
-    {"map": {"name": "ports6", "elem": [[{"concat": [17, 9]}, {"concat": ["fd00::2", 10]}]]}}]})");
-  ASSERT_TRUE(state);
-  EXPECT_EQ(state->networks, (std::vector<FirewallNetwork>{{"sk1", false}, {"sk2", true}}));
-  EXPECT_EQ(state->ports, (std::vector<PublishSpec>{
-                              {"c0ffee", "0.0.0.0", 8080, 80, IPPROTO_TCP, "172.20.0.2", ""},
-                              {"", "2001:db8::1", 53, 5353, IPPROTO_UDP, "", "fd00::2"},
-                              // A machine without /etc/protocols.
-                              {"", "::", 9, 10, IPPROTO_UDP, "", "fd00::2"}}));
-  EXPECT_FALSE(ParseTable("no json"));
+TEST(FirewallRulesTest, WhatTheTableHoldsIsReadAsItWasPut) {
+  FirewallState state;
+  state.networks = {{"sk1", false}, {"sk2", true}};
+  state.ports = {{"c0ffee", "0.0.0.0", 8080, 80, IPPROTO_TCP, "172.20.0.2", ""},
+                 {"", "2001:db8::1", 53, 5353, IPPROTO_UDP, "", "fd00::2"},
+                 {"", "::", 9, 10, IPPROTO_UDP, "", "fd00::2"}};
+  const FirewallState read = StateOf(ElementsOf(state, {}).value());
+  EXPECT_EQ(read.networks, state.networks);
+  EXPECT_EQ(read.ports, state.ports);
+  // A set of another layout, a key of another length.
+  const std::vector<Element> odd = {{"layers", {"x", "", ""}}, {"bridges", {"short", "", ""}},
+                                    {"ports4", {"12345678", "", ""}}};
+  EXPECT_TRUE(StateOf(odd).networks.empty());
+  EXPECT_TRUE(StateOf(odd).ports.empty());
 }
 
 TEST(FirewallTest, CollectsChanges) {
   auto firewall = Firewall::Open("7e57ab1e").value();
   EXPECT_FALSE(firewall->HasChanges());
-  firewall->Unpublish({"c", "", 80, 8080, IPPROTO_TCP, "10.0.0.2", ""});
   firewall->Publish({"c", "", 80, 8080, IPPROTO_TCP, "10.0.0.3", ""});
   EXPECT_TRUE(firewall->HasChanges());
-  EXPECT_EQ(
-      firewall->PendingCommands().value(),
-      "delete element inet skiff-7e57ab1e ports4 { tcp . 80 }\n"
-      "add element inet skiff-7e57ab1e ports4 { tcp . 80 comment \"c\" : 10.0.0.3 . 8080 }\n");
 }
 
 }  // namespace
