@@ -8,12 +8,15 @@
 
 #include <cerrno>
 #include <cstring>
+#include <memory>
 
 #include "base/failpoint.h"
 #include "base/identity.h"
 
 namespace skiff {
 namespace {
+
+constexpr std::string_view kTemporaryMark = ".tmp-";
 
 std::string FolderOf(const std::string& path) {
   const size_t slash = path.rfind('/');
@@ -24,12 +27,29 @@ std::string FolderOf(const std::string& path) {
 std::string TemporaryName(const std::string& path) {
   const size_t slash = path.rfind('/');
   const size_t name = slash == std::string::npos ? 0 : slash + 1;
-  return path.substr(0, name) + "." + path.substr(name) + ".tmp-" + RandomHex(8);
+  return path.substr(0, name) + "." + path.substr(name) + std::string(kTemporaryMark) +
+         RandomHex(8);
 }
 
-Status FillTemporary(const std::string& temporary, std::string_view data, mode_t mode,
-                     Durability durability) {
-  SKIFF_ASSIGN(const Fd fd, OpenFile(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode));
+// Locked until it has its name, so that RemoveTemporaries() can tell it from one of a dead process.
+// A temporary that was swept between its making and its lock is made anew.
+Result<Fd> MakeTemporary(const std::string& path, mode_t mode, std::string* temporary) {
+  for (;;) {
+    *temporary = TemporaryName(path);
+    SKIFF_ASSIGN(Fd fd, OpenFile(*temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode));
+    const bool locked = ::flock(fd.get(), LOCK_EX | LOCK_NB) == 0;
+    struct stat info = {};
+    if ((!locked && errno != EWOULDBLOCK) || ::fstat(fd.get(), &info) != 0) {
+      const int error = errno;
+      ::unlink(temporary->c_str());
+      return FailErrno(error, "cannot lock '" + *temporary + "'");
+    }
+    if (locked && info.st_nlink > 0) return fd;
+  }
+}
+
+Status Fill(const Fd& fd, const std::string& temporary, std::string_view data, mode_t mode,
+            Durability durability) {
   if (::fchmod(fd.get(), mode) != 0) return FailErrno("cannot set the mode of '" + temporary + "'");
   SKIFF_TRY(WriteAll(fd.get(), data, "'" + temporary + "'"));
   if (durability == Durability::kDurable && ::fsync(fd.get()) != 0) {
@@ -104,8 +124,9 @@ Result<Fd> Flock(const std::string& path, FileLock::Mode mode, int extra) {
 
 Status WriteFileAtomically(const std::string& path, std::string_view data, mode_t mode,
                            Durability durability) {
-  const std::string temporary = TemporaryName(path);
-  Status status = FillTemporary(temporary, data, mode, durability);
+  std::string temporary;
+  SKIFF_ASSIGN(const Fd file, MakeTemporary(path, mode, &temporary));
+  Status status = Fill(file, temporary, data, mode, durability);
   if (status) status = Failpoint("base.atomic_file.before_rename");
   if (status && ::rename(temporary.c_str(), path.c_str()) != 0) {
     status = FailErrno("cannot replace '" + path + "'");
@@ -115,6 +136,25 @@ Status WriteFileAtomically(const std::string& path, std::string_view data, mode_
     return status;
   }
   return durability == Durability::kDurable ? SyncDirectory(FolderOf(path)) : Status();
+}
+
+Status RemoveTemporaries(const std::string& folder) {
+  const std::unique_ptr<DIR, int (*)(DIR*)> listing(::opendir(folder.c_str()), ::closedir);
+  if (!listing) {
+    if (errno == ENOENT) return {};
+    return FailErrno("cannot list '" + folder + "'");
+  }
+  while (const dirent* entry = ::readdir(listing.get())) {
+    const std::string name = entry->d_name;
+    if (!name.starts_with('.') || name.find(kTemporaryMark) == std::string::npos) continue;
+    const std::string path = folder + "/" + name;
+    const Result<Fd> file = OpenFile(path, O_RDONLY | O_NOFOLLOW);
+    if (!file || ::flock(file->get(), LOCK_EX | LOCK_NB) != 0) continue;  // Renamed, or in use.
+    if (::unlink(path.c_str()) != 0 && errno != ENOENT) {
+      return FailErrno("cannot remove '" + path + "'");
+    }
+  }
+  return {};
 }
 
 Status MakeDirectories(const std::string& path, mode_t mode) {

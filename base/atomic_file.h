@@ -20,6 +20,10 @@ enum class Durability {
 Status WriteFileAtomically(const std::string& path, std::string_view data, mode_t mode,
                            Durability durability);
 
+// Removes what processes that died in WriteFileAtomically() have left in `folder`; one that is
+// still writing loses nothing. A missing folder is no error.
+Status RemoveTemporaries(const std::string& folder);
+
 // mkdir -p; `mode` is that of the folders it makes (the umask does not apply).
 Status MakeDirectories(const std::string& path, mode_t mode = 0700);
 // fsync of a folder, so that names made in it survive a power cut.

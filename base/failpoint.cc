@@ -1,5 +1,6 @@
 #include "base/failpoint.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <unistd.h>
@@ -8,6 +9,7 @@
 #include <charconv>
 #include <mutex>
 
+#include "base/fd.h"
 #include "base/text.h"
 
 namespace skiff {
@@ -17,18 +19,24 @@ std::atomic<bool> g_active = false;
 
 namespace {
 
-enum class Action { kError, kKill, kDelay };
+constexpr size_t kMaximumList = 64u << 10;
+
+enum class Action { kError, kKill, kDelay, kTrace };
 
 struct Point {
   std::string name;
   Action action = Action::kError;
-  int value = EIO;  // errno of kError, milliseconds of kDelay.
+  int value = EIO;   // errno of kError, milliseconds of kDelay.
+  std::string path;  // Of kTrace.
   int only_pass = 0;
   int passes = 0;
 };
 
 std::mutex g_mutex;
-std::vector<Point> g_points;  // Guarded by g_mutex.
+// Guarded by g_mutex.
+std::vector<Point> g_points;
+std::string g_file;  // Where the list is read from at every pass, "" for a list that is fixed.
+std::string g_list;  // As it was read the last time.
 
 struct ErrnoName {
   std::string_view name;
@@ -50,6 +58,11 @@ bool ParseAction(std::string_view text, Point& point) {
     if (!ParseNumber(text.substr(at + 1), point.only_pass)) return false;
     text = text.substr(0, at);
   }
+  if (text.starts_with("trace:/")) {
+    point.action = Action::kTrace;
+    point.path = text.substr(6);
+    return true;
+  }
   if (text == "kill") {
     point.action = Action::kKill;
     return true;
@@ -69,42 +82,9 @@ bool ParseAction(std::string_view text, Point& point) {
   return false;
 }
 
-}  // namespace
-
-Status Evaluate(std::string_view name) {
-  Action action = Action::kError;
-  int value = 0;
-  {
-    const std::lock_guard lock(g_mutex);
-    Point* hit = nullptr;
-    for (Point& point : g_points) {
-      if (point.name == name) hit = &point;
-    }
-    if (hit == nullptr) return {};
-    ++hit->passes;
-    if (hit->only_pass != 0 && hit->passes != hit->only_pass) return {};
-    action = hit->action;
-    value = hit->value;
-  }
-  switch (action) {
-    case Action::kKill:
-      ::kill(::getpid(), SIGKILL);
-      break;
-    case Action::kDelay:
-      ::poll(nullptr, 0, value);
-      break;
-    case Action::kError:
-      return FailErrno(value, "failpoint " + std::string(name));
-  }
-  return {};
-}
-
-}  // namespace failpoint_internal
-
-Status ConfigureFailpoints(std::string_view spec) {
-  using namespace failpoint_internal;
+Result<std::vector<Point>> ParseList(std::string_view list) {
   std::vector<Point> points;
-  for (const std::string_view entry : Split(spec, ',')) {
+  for (const std::string_view entry : Split(list, ',')) {
     if (entry.empty()) continue;
     const size_t equals = entry.find('=');
     Point point;
@@ -115,9 +95,73 @@ Status ConfigureFailpoints(std::string_view spec) {
     point.name = entry.substr(0, equals);
     points.push_back(std::move(point));
   }
+  return points;
+}
+
+// A file that cannot be read any more (a process that has been confined) says what it said last.
+Status ReadAgain() {
+  const Result<Fd> file = OpenFile(g_file, O_RDONLY);
+  if (!file) return {};
+  SKIFF_ASSIGN(std::string list, ReadAll(file->get(), kMaximumList, g_file));
+  if (list == g_list) return {};
+  SKIFF_ASSIGN(g_points, ParseList(list));
+  g_list = std::move(list);
+  return {};
+}
+
+void Trace(const std::string& path, std::string_view name) {
+  const Result<Fd> file = OpenFile(path, O_WRONLY | O_CREAT | O_APPEND, 0600);
+  // Who reads the trace misses what could not be written, and says so.
+  if (file) [[maybe_unused]]
+    const Status written = WriteAll(file->get(), std::string(name) + "\n", path);
+}
+
+}  // namespace
+
+Status Evaluate(std::string_view name) {
+  Point hit;
+  {
+    const std::lock_guard lock(g_mutex);
+    if (!g_file.empty()) SKIFF_TRY(ReadAgain());
+    Point* found = nullptr;
+    for (Point& point : g_points) {
+      if (point.name == name || point.name == "*") found = &point;
+    }
+    if (found == nullptr) return {};
+    ++found->passes;
+    if (found->only_pass != 0 && found->passes != found->only_pass) return {};
+    hit = *found;
+  }
+  switch (hit.action) {
+    case Action::kTrace:
+      Trace(hit.path, name);
+      break;
+    case Action::kKill:
+      ::kill(::getpid(), SIGKILL);
+      break;
+    case Action::kDelay:
+      ::poll(nullptr, 0, hit.value);
+      break;
+    case Action::kError:
+      return FailErrno(hit.value, "failpoint " + std::string(name));
+  }
+  return {};
+}
+
+}  // namespace failpoint_internal
+
+Status ConfigureFailpoints(std::string_view spec) {
+  using namespace failpoint_internal;
   const std::lock_guard lock(g_mutex);
-  g_points = std::move(points);
-  g_active.store(!g_points.empty(), std::memory_order_relaxed);
+  g_points.clear();
+  g_list.clear();
+  g_file = spec.starts_with("@/") ? spec.substr(1) : "";
+  if (g_file.empty()) {
+    SKIFF_ASSIGN(g_points, ParseList(spec));
+  } else {
+    SKIFF_TRY(ReadAgain());
+  }
+  g_active.store(!g_file.empty() || !g_points.empty(), std::memory_order_relaxed);
   return {};
 }
 

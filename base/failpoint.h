@@ -11,7 +11,10 @@ namespace skiff {
 
 // Named places where tests make a command fail or die. SKIFF_FAILPOINTS="name=action[,name=action]"
 // with action `error`, `error:ENOSPC`, `kill`, `delay:MS`, each optionally followed by `@N`: only
-// the N-th pass (from 1). Without the variable a failpoint costs one predictable branch.
+// the N-th pass (from 1), or `trace:/FILE`: the name is appended to the file. The name `*` is every
+// failpoint. SKIFF_FAILPOINTS="@/FILE": the list is in that file, which is read at every pass, so
+// that processes which live on (monitors) are armed and disarmed with their commands. Without the
+// variable a failpoint costs one predictable branch.
 //
 // Every place that changes state on disk or in the kernel has one: "engine.create.after_intent".
 // Failpoint() registers nothing at run time: the list is generated from the sources by

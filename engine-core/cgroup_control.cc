@@ -212,6 +212,14 @@ Status KillCgroup(const std::vector<std::string>& cgroups, const std::string& fr
               "cannot kill the container's processes: they fork faster than they are killed");
 }
 
+bool IsUnifiedCgroup(const std::string& cgroup) {
+  return ::access((cgroup + "/tasks").c_str(), F_OK) != 0;
+}
+
+Result<Fd> OpenCgroupEntry(const std::string& cgroup) {
+  return OpenFile(cgroup + (IsUnifiedCgroup(cgroup) ? "/cgroup.procs" : "/tasks"), O_WRONLY);
+}
+
 Result<bool> CgroupIsEmpty(const std::vector<std::string>& cgroups) {
   for (const std::string& cgroup : cgroups) {
     for (const std::string& folder : Tree(cgroup)) {
@@ -230,6 +238,12 @@ Result<int64_t> CountOomKills(const std::string& memory_cgroup, bool unified) {
   if (!text && text.error().code == Code::kNotFound) return 0;
   if (!text) return Fail(std::move(text).error());
   return std::max<int64_t>(NumberOf(*text, "oom_kill"), 0);
+}
+
+Result<bool> OomKillerIsOff(const std::string& memory_cgroup, bool unified) {
+  if (memory_cgroup.empty() || unified) return false;
+  SKIFF_ASSIGN(const std::string text, ReadFile(memory_cgroup + "/memory.oom_control"));
+  return NumberOf(text, "oom_kill_disable") == 1;
 }
 
 Result<Fd> OpenOomEvents(const std::string& memory_cgroup, bool unified) {

@@ -20,12 +20,23 @@ Status ThawCgroup(const std::string& freezer_cgroup, bool unified);
 Status KillCgroup(const std::vector<std::string>& cgroups, const std::string& freezer_cgroup,
                   bool unified);
 
+// What a process of one thread writes "0" to in order to move into the folder. On v1 that is
+// `tasks`: a thread that moves itself needs no lock there, while writing to cgroup.procs stops
+// every fork and exit on the machine for a moment and waits for a grace period of RCU first, 10 ms
+// and more.
+Result<Fd> OpenCgroupEntry(const std::string& cgroup);
+// True for a folder of cgroup v2, which a process is best born in (CLONE_INTO_CGROUP).
+bool IsUnifiedCgroup(const std::string& cgroup);
+
 // True when no process is left in any of the folders (a missing folder is empty).
 Result<bool> CgroupIsEmpty(const std::vector<std::string>& cgroups);
 
 // How many processes the OOM killer has killed there (memory.events, memory.oom_control).
 // 0 when the kernel does not say or the folder is "".
 Result<int64_t> CountOomKills(const std::string& memory_cgroup, bool unified);
+
+// True where processes that run out of memory wait in place of being killed (v1, oom_kill_disable).
+Result<bool> OomKillerIsOff(const std::string& memory_cgroup, bool unified);
 
 // A descriptor that tells about OOM: v1 an eventfd (readable; drain it), v2 memory.events itself
 // (POLLPRI, re-read by CountOomKills). Invalid without an error where there is none.

@@ -42,6 +42,25 @@ TEST(WriteFileAtomically, LeavesTheOldFileAndNoTemporaryOnFailure) {
   EXPECT_EQ(EntriesIn(folder.path()), 1);
 }
 
+TEST(RemoveTemporaries, RemovesThoseOfTheDeadOnly) {
+  TempFolder folder;
+  folder.Write(".a.tmp-0123456789abcdef", "half");
+  folder.Write(".b.tmp-0123456789abcdef", "being written");
+  folder.Write(".hidden", "somebody's");
+  folder.Write("c.tmp-0123456789abcdef", "somebody's");
+  {
+    const auto writer =
+        FileLock::Acquire(folder.Path(".b.tmp-0123456789abcdef"), FileLock::Mode::kExclusive);
+    ASSERT_TRUE(writer);
+    ASSERT_TRUE(RemoveTemporaries(folder.path()));
+  }
+  EXPECT_EQ(EntriesIn(folder.path()), 3);
+  EXPECT_EQ(folder.Read(".b.tmp-0123456789abcdef"), "being written");
+  ASSERT_TRUE(RemoveTemporaries(folder.path()));
+  EXPECT_EQ(EntriesIn(folder.path()), 2);
+  EXPECT_TRUE(RemoveTemporaries(folder.Path("missing")));
+}
+
 TEST(WriteFileAtomically, NamesThePathWhenTheFolderIsMissing) {
   TempFolder folder;
   const Status failed = WriteFileAtomically(folder.Path("no/a"), "x", 0600, Durability::kVolatile);
