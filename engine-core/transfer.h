@@ -22,7 +22,7 @@ struct UnpackedLayer {
   std::string diff_id;      // SHA-256 of the uncompressed stream, 64 hexadecimal digits.
   std::string blob_digest;  // Of the stream as it came.
   int64_t blob_size = 0;
-  bool compressed = false;
+  std::string compression;  // "gzip", "zstd", "bzip2", "xz"; "": plain.
   int64_t content_size = 0;  // Bytes of regular files.
   int64_t entries = 0;
 };

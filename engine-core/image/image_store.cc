@@ -1,8 +1,6 @@
 #include "engine-core/image/image_store.h"
 
 #include <fcntl.h>
-#include <sys/stat.h>
-#include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -13,7 +11,6 @@
 #include "base/failpoint.h"
 #include "base/fd.h"
 #include "base/identity.h"
-#include "engine-core/image/config_json.h"
 #include "engine-core/image/work_folder.h"
 #include "engine-core/references.h"
 #include "engine-core/transfer.h"
@@ -22,25 +19,14 @@ namespace skiff::engine::image {
 namespace {
 
 constexpr size_t kShortId = 12;
-constexpr std::string_view kDigestPrefix = "sha256:";
-
-int64_t NowNanoseconds() {
-  timespec now{};
-  ::clock_gettime(CLOCK_REALTIME, &now);
-  return now.tv_sec * 1'000'000'000 + now.tv_nsec;
-}
 
 std::string ShortId(const std::string& image_id) {
   return image_id.substr(kDigestPrefix.size(), kShortId);
 }
 
-std::string Architecture() {
-  utsname name{};
-  if (::uname(&name) != 0) return "amd64";
-  const std::string machine = name.machine;
-  if (machine == "x86_64") return "amd64";
-  if (machine == "aarch64") return "arm64";
-  return machine;
+std::string LayerMediaType(const std::string& compression) {
+  const bool plain = compression.empty();
+  return std::string(kOciLayer) + (plain ? "" : "+" + compression);
 }
 
 // "No such image: x:tag"
@@ -56,39 +42,62 @@ tl::unexpected<Error> Conflict(const std::string& text) {
 
 }  // namespace
 
-Status ImageStore::KeepBlob(const std::string& bytes, std::string* digest) {
-  const std::string hex = Sha256Hex(bytes);
-  *digest = std::string(kDigestPrefix) + hex;
-  SKIFF_TRY(Failpoint("image.blob"));
-  return WriteFileAtomically(layout_.blob(hex), bytes, 0600, Durability::kDurable);
-}
-
-Status ImageStore::PutLayer(const std::string& id, const std::string& prepared, int64_t size,
-                            const std::function<Status(const std::string&)>& announce) {
-  SKIFF_ASSIGN(const auto layers, store_.Layers());
-  const bool known =
-      std::ranges::any_of(layers, [&](const auto& layer) { return layer->id == id; });
-  if (known && ::access(layout_.layer_diff(id).c_str(), F_OK) == 0) return {};
-  SKIFF_TRY(announce(id));
-  // The content has to outlive the row that speaks of it.
-  SKIFF_ASSIGN(const Fd folder, OpenFile(prepared, O_RDONLY | O_DIRECTORY));
-  if (::syncfs(folder.get()) != 0) return FailErrno("cannot sync '" + prepared + "'");
-  SKIFF_TRY(Failpoint("image.layer"));
-  if (::rename(prepared.c_str(), layout_.layer(id).c_str()) != 0) {
-    if (errno != EEXIST && errno != ENOTEMPTY) return FailErrno("cannot keep the layer " + id);
-    // A leftover without a row, or of another command that imports the same just now: its content
-    // cannot be trusted, ours can.
-    SKIFF_TRY(RemoveTree(layout_.layer(id)));
-    if (::rename(prepared.c_str(), layout_.layer(id).c_str()) != 0) {
-      return FailErrno("cannot keep the layer " + id);
-    }
+Result<int64_t> ImageStore::SizeOf(const std::vector<std::string>& layer_ids) {
+  int64_t size = 0;
+  for (const std::string& id : layer_ids) {
+    SKIFF_ASSIGN(const int64_t layer, layers_.LayerSize(id));
+    size += layer;
   }
-  SKIFF_TRY(SyncDirectory(layout_.layers()));
-  return store_.Put(store::LayerRecord{id, size, NowNanoseconds()});
+  return size;
 }
 
-Result<std::string> ImageStore::Import(int tar_fd, const ImportOptions& options,
-                                       const std::function<Status(const std::string&)>& announce) {
+Result<std::string> ImageStore::Put(const NewImage& image) {
+  SKIFF_ASSIGN(const ImageDocument document, ReadImageDocument(image.config));
+  store::ImageRecord record;
+  for (const std::string& diff_id : document.diff_ids) {
+    record.layer_ids.push_back(DigestHex(diff_id));
+    SKIFF_ASSIGN(const bool known, layers_.HasLayer(record.layer_ids.back()));
+    if (!known) return Fail(Code::kNotFound, "no such layer: " + diff_id);
+  }
+  Image& out = record.image;
+  SKIFF_ASSIGN(out.id, layers_.KeepBytes(image.config));
+  for (const auto& [bytes, digest] :
+       {std::pair(&image.manifest, &record.manifest), std::pair(&image.index, &record.index)}) {
+    if (bytes->empty()) continue;
+    SKIFF_ASSIGN(*digest, layers_.KeepBytes(*bytes));
+  }
+  record.layer_blobs = image.layer_blobs;
+  record.layer_blobs.resize(record.layer_ids.size());
+  const auto known = Find(out.id);
+  if (known && record.manifest.empty()) {
+    // Made here once more: what it came as before is worth keeping.
+    record.manifest = (*known)->manifest;
+    record.index = (*known)->index;
+    SKIFF_ASSIGN(record.layer_blobs, LayerBlobs(**known));
+  }
+  // A layer that did not come as we would pack it is nothing without the blob it came as.
+  for (size_t i = 0; i < record.layer_ids.size(); ++i) {
+    if (!record.layer_blobs[i].digest.empty()) continue;
+    SKIFF_ASSIGN(const auto blob, KnownLayer(record.layer_ids[i]));
+    if (blob) record.layer_blobs[i] = *blob;
+  }
+  out.created_at = document.created_at.value_or(0);
+  SKIFF_ASSIGN(out.size, SizeOf(record.layer_ids));
+  out.architecture = document.architecture;
+  out.variant = document.variant;
+  out.os = document.os;
+  out.layers = document.diff_ids;
+  out.author = document.author;
+  out.comment = document.history.empty() ? "" : document.history.back().comment;
+  out.config = document.config;
+  out.parent = image.parent;
+  std::string id = out.id;
+  SKIFF_TRY(Failpoint("image.row"));
+  SKIFF_TRY(store_.Put(std::move(record)));
+  return id;
+}
+
+Result<std::string> ImageStore::Import(int tar_fd, const ImportOptions& options) {
   std::string reference;
   if (!options.reference.empty()) {
     SKIFF_ASSIGN(const Reference parsed, ParseReference(options.reference));
@@ -97,46 +106,57 @@ Result<std::string> ImageStore::Import(int tar_fd, const ImportOptions& options,
     }
     reference = parsed.Canonical();
   }
-  SKIFF_ASSIGN(const WorkFolder work, WorkFolder::Make(layout_));
-  const std::string prepared = work.path() + "/layer";
-  SKIFF_TRY(MakeDirectories(prepared, 0700));
-  const std::string diff = prepared + "/diff";
-  if (::mkdir(diff.c_str(), 0755) != 0 || ::chmod(diff.c_str(), 0755) != 0) {
-    return FailErrno("cannot make '" + diff + "'");
-  }
-  SKIFF_ASSIGN(const Fd folder, OpenFile(diff, O_RDONLY | O_DIRECTORY));
+  SKIFF_ASSIGN(const WorkFolder work, WorkFolder::Make(layers_.layout()));
+  SKIFF_ASSIGN(const std::string prepared, layers_.PrepareLayer(work, "layer"));
   const std::string blob_path = work.path() + "/blob";
   SKIFF_ASSIGN(const Fd blob, OpenFile(blob_path, O_WRONLY | O_CREAT | O_EXCL, 0600));
-  SKIFF_ASSIGN(const UnpackedLayer layer,
-               UnpackLayer(transfer_program_, tar_fd, folder.get(), blob.get(), {}));
-  if (::fsync(blob.get()) != 0) return FailErrno("cannot sync '" + blob_path + "'");
-  if (::rename(blob_path.c_str(), layout_.blob(layer.blob_digest).c_str()) != 0) {
-    return FailErrno("cannot keep the blob " + layer.blob_digest);
-  }
-  SKIFF_TRY(PutLayer(layer.diff_id, prepared, layer.content_size, announce));
+  SKIFF_ASSIGN(const UnpackedLayer layer, layers_.Unpack(tar_fd, prepared, blob.get()));
+  SKIFF_TRY(layers_.KeepFile(blob_path, layer.blob_digest));
+  SKIFF_TRY(layers_.PutLayer(layer.diff_id, prepared, layer.content_size));
 
-  store::ImageRecord record;
-  Image& image = record.image;
-  image.created_at = NowNanoseconds();
-  image.size = layer.content_size;
-  image.architecture = Architecture();
-  image.os = "linux";
-  image.layers = {std::string(kDigestPrefix) + layer.diff_id};
-  image.comment = options.message;
-  image.config = options.config;
-  record.layer_ids = {layer.diff_id};
-  const std::string config = WriteConfig(image);
-  SKIFF_TRY(KeepBlob(config, &image.id));
-  const std::string type = layer.compressed ? "application/vnd.oci.image.layer.v1.tar+gzip"
-                                            : "application/vnd.oci.image.layer.v1.tar";
-  const Blob content{std::string(kDigestPrefix) + layer.blob_digest, layer.blob_size};
-  SKIFF_TRY(
-      KeepBlob(WriteManifest({image.id, static_cast<int64_t>(config.size())}, {content}, type),
-               &record.manifest));
-  const std::string id = image.id;
-  SKIFF_TRY(store_.Put(std::move(record)));
+  ImageDocument document;
+  const Platform platform = options.platform.empty() ? HostPlatform() : options.platform;
+  document.architecture = platform.architecture;
+  document.variant = platform.variant;
+  document.os = platform.os;
+  document.created_at = NowNanoseconds();
+  document.config = options.config;
+  document.diff_ids = {DigestOf(layer.diff_id)};
+  HistoryEntry entry;
+  entry.created_at = document.created_at;
+  entry.comment = options.message;
+  document.history = {std::move(entry)};
+  NewImage image;
+  image.config = WriteImageDocument(document);
+  image.layer_blobs = {
+      {DigestOf(layer.blob_digest), layer.blob_size, LayerMediaType(layer.compression)}};
+  Manifest manifest;
+  manifest.media_type = kOciManifest;
+  manifest.config = {std::string(kOciConfig),
+                     DigestOf(Sha256Hex(image.config)),
+                     static_cast<int64_t>(image.config.size()),
+                     {},
+                     {}};
+  for (const store::LayerBlob& blob_row : image.layer_blobs) {
+    manifest.layers.push_back({blob_row.media_type, blob_row.digest, blob_row.size, {}, {}});
+  }
+  image.manifest = WriteManifest(manifest);
+  SKIFF_ASSIGN(std::string id, Put(image));
   if (!reference.empty()) SKIFF_TRY(store_.PutReference(reference, id));
   return id;
+}
+
+Result<std::vector<store::LayerBlob>> ImageStore::LayerBlobs(
+    const store::ImageRecord& record) const {
+  if (record.layer_blobs.size() == record.layer_ids.size()) return record.layer_blobs;
+  std::vector<store::LayerBlob> blobs;
+  SKIFF_ASSIGN(const std::string json, layers_.ReadBlob(record.manifest, kMaximumManifest));
+  SKIFF_ASSIGN(const Manifest manifest, ReadManifest(json, ""));
+  for (const Descriptor& layer : manifest.layers) {
+    blobs.push_back({layer.digest, layer.size, layer.media_type});
+  }
+  blobs.resize(record.layer_ids.size());
+  return blobs;
 }
 
 Result<Image> ImageStore::Describe(const store::ImageRecord& record) {
@@ -145,7 +165,7 @@ Result<Image> ImageStore::Describe(const store::ImageRecord& record) {
   for (const auto& [name, id] : references) {
     if (id != image.id) continue;
     SKIFF_ASSIGN(const Reference parsed, ParseReference(name));
-    image.references.push_back(parsed.Familiar());
+    (parsed.digest.empty() ? image.references : image.digests).push_back(parsed.Familiar());
   }
   return image;
 }
@@ -202,14 +222,23 @@ Result<store::Ptr<store::ImageRecord>> ImageStore::Find(std::string_view ref) {
   return FailMissing(ref);
 }
 
-Result<Image> ImageStore::Inspect(std::string_view ref) {
+Result<std::string> ImageStore::ReadConfig(std::string_view ref) {
   SKIFF_ASSIGN(const auto record, Find(ref));
-  return Describe(*record);
+  return layers_.ReadBlob(record->image.id, kMaximumConfig);
 }
 
-Status ImageStore::Tag(std::string_view ref, std::string_view new_reference) {
+Result<Image> ImageStore::Inspect(std::string_view ref) {
   SKIFF_ASSIGN(const auto record, Find(ref));
-  SKIFF_ASSIGN(const Reference parsed, ParseReference(new_reference));
+  SKIFF_ASSIGN(Image image, Describe(*record));
+  for (const std::string& id : record->layer_ids) {
+    SKIFF_ASSIGN(const int64_t size, layers_.LayerSize(id));
+    image.layer_sizes.push_back(size);
+  }
+  return image;
+}
+
+Result<Reference> ImageStore::ParseTag(std::string_view reference) {
+  SKIFF_ASSIGN(Reference parsed, ParseReference(reference));
   if (!parsed.digest.empty()) {
     return Fail(Code::kInvalidArgument, "refusing to create a tag with a digest reference");
   }
@@ -217,6 +246,12 @@ Status ImageStore::Tag(std::string_view ref, std::string_view new_reference) {
     return Fail(Code::kInvalidArgument,
                 "refusing to create an ambiguous tag using digest algorithm as name");
   }
+  return parsed;
+}
+
+Status ImageStore::Tag(std::string_view ref, std::string_view new_reference) {
+  SKIFF_ASSIGN(const auto record, Find(ref));
+  SKIFF_ASSIGN(const Reference parsed, ParseTag(new_reference));
   return store_.PutReference(parsed.Canonical(), record->image.id);
 }
 
@@ -225,9 +260,10 @@ Result<RemovedImage> ImageStore::Remove(std::string_view ref, bool force,
   SKIFF_ASSIGN(const auto record, Find(ref));
   const std::string& id = record->image.id;
   SKIFF_ASSIGN(const auto references, store_.References());
-  std::vector<std::string> own;
+  std::vector<std::string> own;      // Tags.
+  std::vector<std::string> digests;  // "name@sha256:...": they go with the last tag.
   for (const auto& [name, image] : references) {
-    if (image == id) own.push_back(name);
+    if (image == id) (name.find('@') == std::string::npos ? own : digests).push_back(name);
   }
   const ImageUser* stopped = nullptr;
   const ImageUser* running = nullptr;
@@ -241,6 +277,7 @@ Result<RemovedImage> ImageStore::Remove(std::string_view ref, bool force,
   if (bare.starts_with(kDigestPrefix)) bare = bare.substr(kDigestPrefix.size());
   const auto parsed = ParseReference(ref);
   const bool by_name = parsed && std::ranges::count(own, parsed->Canonical()) > 0;
+  const bool by_digest = parsed && std::ranges::count(digests, parsed->Canonical()) > 0;
   RemovedImage removed;
   const auto untag = [&](const std::string& name) -> Status {
     SKIFF_ASSIGN(const Reference reference, ParseReference(name));
@@ -255,6 +292,9 @@ Result<RemovedImage> ImageStore::Remove(std::string_view ref, bool force,
     }
     SKIFF_TRY(untag(parsed->Canonical()));
     if (own.size() > 1 || user != nullptr) return removed;
+  } else if (by_digest && own.size() + digests.size() > 1) {
+    SKIFF_TRY(untag(parsed->Canonical()));
+    return removed;
   } else {
     if (running != nullptr) {
       return Conflict("unable to delete " + ShortId(id) +
@@ -272,21 +312,65 @@ Result<RemovedImage> ImageStore::Remove(std::string_view ref, bool force,
     }
     for (const std::string& name : own) SKIFF_TRY(untag(name));
   }
+  for (const std::string& name : digests) SKIFF_TRY(untag(name));
   SKIFF_TRY(store_.EraseImage(id));
   removed.deleted.push_back(id);
   return removed;
 }
 
-Result<std::vector<std::string>> ImageStore::ReleaseLayers(const std::vector<std::string>& in_use) {
-  std::set<std::string> needed(in_use.begin(), in_use.end());
+Result<std::optional<store::LayerBlob>> ImageStore::KnownLayer(const std::string& hex) {
+  SKIFF_ASSIGN(const bool known, layers_.HasLayer(hex));
+  if (!known) return std::optional<store::LayerBlob>();
+  SKIFF_ASSIGN(const auto images, store_.Images());
+  for (const auto& image : images) {
+    const auto it = std::ranges::find(image->layer_ids, hex);
+    if (it == image->layer_ids.end()) continue;
+    SKIFF_ASSIGN(const auto blobs, LayerBlobs(*image));
+    const store::LayerBlob& blob = blobs[static_cast<size_t>(it - image->layer_ids.begin())];
+    if (layers_.HasBlob(DigestHex(blob.digest))) return std::optional(blob);
+  }
+  return std::optional(store::LayerBlob());
+}
+
+Result<std::vector<std::string>> ImageStore::NeededBlobs() {
+  std::vector<std::string> needed;
+  SKIFF_ASSIGN(const auto images, store_.Images());
+  for (const auto& image : images) {
+    for (const std::string* digest : {&image->image.id, &image->manifest, &image->index}) {
+      if (!digest->empty()) needed.push_back(DigestHex(*digest));
+    }
+    SKIFF_ASSIGN(const auto blobs, LayerBlobs(*image));
+    for (const store::LayerBlob& blob : blobs) {
+      if (!blob.digest.empty()) needed.push_back(DigestHex(blob.digest));
+    }
+  }
+  return needed;
+}
+
+Result<Released> ImageStore::Release(const std::vector<std::string>& layers_in_use) {
+  std::set<std::string> needed(layers_in_use.begin(), layers_in_use.end());
   SKIFF_ASSIGN(const auto images, store_.Images());
   for (const auto& image : images) needed.insert(image->layer_ids.begin(), image->layer_ids.end());
+  SKIFF_ASSIGN(const auto cached, store_.CacheEntries());
+  for (const auto& entry : cached) {
+    for (const std::string& layer : entry->layers) needed.insert(DigestHex(layer));
+  }
   SKIFF_ASSIGN(const auto layers, store_.Layers());
-  std::vector<std::string> released;
+  Released released;
   for (const auto& layer : layers) {
     if (needed.contains(layer->id)) continue;
     SKIFF_TRY(store_.EraseLayer(layer->id));
-    released.push_back(layer->id);
+    released.layers.push_back(layer->id);
+    released.bytes += layer->size;
+  }
+  SKIFF_ASSIGN(const auto blobs, NeededBlobs());
+  const std::set<std::string> kept(blobs.begin(), blobs.end());
+  SKIFF_ASSIGN(const auto names, layers_.BlobNames());
+  for (const std::string& name : names) {
+    if (kept.contains(name)) continue;
+    released.blobs.push_back(name);
+    SKIFF_ASSIGN(const int64_t size, layers_.BlobSize(name));
+    released.bytes += size;
   }
   return released;
 }

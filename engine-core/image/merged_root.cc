@@ -5,14 +5,24 @@
 #include <sys/mount.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <thread>
 
 namespace skiff::engine::image {
 namespace {
 
+// The mark of a volatile mount, which keeps the next mount from using the folders: they are not of
+// the kind that outlives a power cut.
+void ForgetVolatile(const Fd& work) {
+  ::unlinkat(work.get(), "work/incompat/volatile/dirty", 0);
+  ::unlinkat(work.get(), "work/incompat/volatile", AT_REMOVEDIR);
+  ::unlinkat(work.get(), "work/incompat", AT_REMOVEDIR);
+}
+
 // Runs in a thread of its own: unshare() would otherwise take the command's other threads' working
 // directory along.
-Result<Fd> MountAndOpen(const std::vector<std::string>& diffs, const std::string& tmp) {
+Result<Fd> MountAndOpen(const std::vector<std::string>& diffs, const WritableFolders& folders,
+                        const std::string& tmp) {
   if (::unshare(CLONE_NEWNS) != 0) return FailErrno("cannot make a mount namespace");
   if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) {
     return FailErrno("cannot make mounts private");
@@ -29,8 +39,28 @@ Result<Fd> MountAndOpen(const std::vector<std::string>& diffs, const std::string
     if (!options.ends_with('=')) options += ':';
     options += "/proc/self/fd/" + std::to_string(layer.get());
   }
-  if (::mount("overlay", tmp.c_str(), "overlay", MS_RDONLY | MS_NODEV | MS_NOSUID,
-              options.c_str()) != 0) {
+  unsigned long flags = MS_NODEV | MS_NOSUID;
+  Fd upper;
+  Fd work;
+  if (folders.upper.empty()) {
+    flags |= MS_RDONLY;
+  } else {
+    SKIFF_ASSIGN(upper, OpenFile(folders.upper, O_RDONLY | O_DIRECTORY));
+    SKIFF_ASSIGN(work, OpenFile(folders.work, O_RDONLY | O_DIRECTORY));
+    options += ",upperdir=/proc/self/fd/" + std::to_string(upper.get());
+    options += ",workdir=/proc/self/fd/" + std::to_string(work.get());
+    // Only what an archive can say: no folder that points elsewhere, no file without its data.
+    options += ",redirect_dir=nofollow,metacopy=off";
+  }
+  // Without it the end of the mount writes back all of the host's file system; the engine's commit
+  // does what is needed. Kernels before 5.10 do not know it.
+  bool mounted = false;
+  if (!folders.upper.empty()) {
+    const std::string light = options + ",volatile";
+    mounted = ::mount("overlay", tmp.c_str(), "overlay", flags, light.c_str()) == 0;
+    if (mounted) ForgetVolatile(work);
+  }
+  if (!mounted && ::mount("overlay", tmp.c_str(), "overlay", flags, options.c_str()) != 0) {
     return FailErrno("cannot join the layers of an image");
   }
   return OpenFile(tmp, O_RDONLY | O_DIRECTORY);
@@ -42,7 +72,14 @@ Result<Fd> OpenMergedRoot(const std::vector<std::string>& diffs, const std::stri
   if (diffs.empty()) return Fail(Code::kInvalidArgument, "the image has no layers");
   if (diffs.size() == 1) return OpenFile(diffs[0], O_RDONLY | O_DIRECTORY);
   Result<Fd> root = Fd();
-  std::thread([&] { root = MountAndOpen(diffs, tmp); }).join();
+  std::thread([&] { root = MountAndOpen(diffs, {}, tmp); }).join();
+  return root;
+}
+
+Result<Fd> OpenWritableRoot(const std::vector<std::string>& diffs, const WritableFolders& folders,
+                            const std::string& tmp) {
+  Result<Fd> root = Fd();
+  std::thread([&] { root = MountAndOpen(diffs, folders, tmp); }).join();
   return root;
 }
 

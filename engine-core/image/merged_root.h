@@ -8,10 +8,18 @@
 
 namespace skiff::engine::image {
 
-// A folder descriptor that shows the union of layers (`diffs`: top first), read-only. Several
-// layers are an overlay mount that exists in no mount table of the host: it is made in a mount
-// namespace of a thread that ends, and lives as long as the descriptor. `tmp`: a folder to use as
-// mount point there.
+// A folder descriptor that shows the union of layers (`diffs`: top first, no folder twice:
+// Layout::lower_folders), read-only. Several layers are an overlay mount that exists in no mount
+// table of the host: it is made in a mount namespace of a thread that ends, and lives as long as
+// the descriptor. `tmp`: a folder to use as mount point there.
 Result<Fd> OpenMergedRoot(const std::vector<std::string>& diffs, const std::string& tmp);
+
+struct WritableFolders {
+  std::string upper;
+  std::string work;  // Empty, of the same file system.
+};
+// The same to write to: what is written goes to `folders.upper`. At least one layer.
+Result<Fd> OpenWritableRoot(const std::vector<std::string>& diffs, const WritableFolders& folders,
+                            const std::string& tmp);
 
 }  // namespace skiff::engine::image

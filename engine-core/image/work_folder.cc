@@ -21,7 +21,10 @@ Result<WorkFolder> WorkFolder::Make(const Layout& layout) {
   const std::string path = layout.tmp() + "/" + RandomHex(8);
   SKIFF_ASSIGN(FileLock lock,
                FileLock::TryAcquire(path + std::string(kLockSuffix), FileLock::Mode::kExclusive));
-  SKIFF_TRY(MakeDirectories(path, 0700));
+  if (const Status made = MakeDirectories(path, 0700); !made) {
+    ::unlink((path + std::string(kLockSuffix)).c_str());
+    return Fail(made.error());
+  }
   return WorkFolder(path, std::move(lock));
 }
 

@@ -1,5 +1,6 @@
 #include "engine-core/transfer/confine.h"
 
+#include <grp.h>
 #include <linux/capability.h>
 #include <sched.h>
 #include <seccomp.h>
@@ -14,6 +15,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <memory>
+#include <span>
 
 namespace skiff::engine::transfer {
 namespace {
@@ -85,6 +87,22 @@ constexpr const char* kCalls[] = {
     "fallocate",
 };
 
+// Beside those: sockets, name resolution with a thread of its own, TLS.
+constexpr const char* kNetworkCalls[] = {
+    "socket",       "connect",       "bind",        "getsockname",     "getpeername",
+    "getsockopt",   "setsockopt",    "sendto",      "recvfrom",        "sendmmsg",
+    "recvmmsg",     "poll",          "ppoll",       "select",          "pselect6",
+    "epoll_create1", "epoll_ctl",    "epoll_wait",  "epoll_pwait",     "eventfd2",
+    "pipe2",        "socketpair",    "shutdown",    "ioctl",           "uname",
+    "sysinfo",      "getuid",        "geteuid",     "getgid",          "getegid",
+    "clone",        "clone3",        "set_robust_list", "rseq",        "stat",
+    "lstat",        "access",        "faccessat",   "faccessat2",      "open",
+    "getcwd",       "readlink",      "clock_nanosleep", "nanosleep",   "pipe",
+    "getrlimit",    "prlimit64",     "sigaltstack", "arch_prctl",      "prctl",
+    "getresuid",    "getresgid",     "readahead",   "alarm",           "dup2",
+    "dup3",         "accept4",       "listen",      "sched_setaffinity",
+};
+
 Status Limit(int resource, rlim_t value) {
   rlimit limit{};
   if (::getrlimit(resource, &limit) != 0) return FailErrno("cannot read a limit");
@@ -129,15 +147,16 @@ Status Enter(int folder_fd) {
   return {};
 }
 
-Status FilterCalls() {
+Status FilterCalls(std::span<const char* const> more) {
   const std::unique_ptr<void, void (*)(void*)> filter(seccomp_init(SCMP_ACT_ERRNO(EPERM)),
                                                       seccomp_release);
   if (!filter) return Fail(Code::kExhausted, "cannot make a system call filter");
-  for (const char* name : kCalls) {
-    const int number = seccomp_syscall_resolve_name(name);
-    if (number == __NR_SCMP_ERROR) continue;  // Not of this architecture.
-    if (const int result = seccomp_rule_add(filter.get(), SCMP_ACT_ALLOW, number, 0); result != 0) {
-      return FailErrno(-result, "cannot filter system calls");
+  for (const std::span<const char* const> names : {std::span<const char* const>(kCalls), more}) {
+    for (const char* name : names) {
+      const int number = seccomp_syscall_resolve_name(name);
+      if (number == __NR_SCMP_ERROR) continue;  // Not of this architecture.
+      const int result = seccomp_rule_add(filter.get(), SCMP_ACT_ALLOW, number, 0);
+      if (result != 0) return FailErrno(-result, "cannot filter system calls");
     }
   }
   if (const int result = seccomp_load(filter.get()); result != 0) {
@@ -160,9 +179,30 @@ Status Confine(int folder_fd) {
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
   // The sanitizers' run-time makes calls of its own and reserves terabytes.
   SKIFF_TRY(Limit(RLIMIT_AS, rlim_t{1} << 30));
-  SKIFF_TRY(FilterCalls());
+  SKIFF_TRY(FilterCalls({}));
 #else
   [[maybe_unused]] const auto unused = &FilterCalls;
+#endif
+  return {};
+}
+
+Status ConfineToNetwork() {
+  constexpr uid_t kNobody = 65534;
+  if (::prctl(PR_SET_DUMPABLE, 0) != 0) return FailErrno("cannot become undumpable");
+  SKIFF_TRY(Limit(RLIMIT_CORE, 0));
+  SKIFF_TRY(Limit(RLIMIT_NOFILE, 64));
+  if (::geteuid() == 0) {
+    if (::setgroups(0, nullptr) != 0 || ::setresgid(kNobody, kNobody, kNobody) != 0 ||
+        ::setresuid(kNobody, kNobody, kNobody) != 0) {
+      return FailErrno("cannot become nobody");
+    }
+  }
+  // A change of user clears it.
+  if (::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) return FailErrno("cannot follow the parent's end");
+  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return FailErrno("cannot set no_new_privs");
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+  SKIFF_TRY(Limit(RLIMIT_AS, rlim_t{1} << 30));
+  SKIFF_TRY(FilterCalls(kNetworkCalls));
 #endif
   return {};
 }

@@ -11,4 +11,9 @@ namespace skiff::engine::transfer {
 // there. Call it before a byte of an archive is read.
 Status Confine(int folder_fd);
 
+// For a session with a registry, whose answers are not trusted either: the user nobody without
+// capabilities, no_new_privs, the same limits, and a seccomp allow list that knows sockets but no
+// program to run and no file to make.
+Status ConfineToNetwork();
+
 }  // namespace skiff::engine::transfer

@@ -14,7 +14,7 @@ enum Tag : uint16_t {
   kTagDiffId = 20,
   kTagBlobDigest = 21,
   kTagBlobSize = 22,
-  kTagCompressed = 23,
+  kTagCompression = 23,
   kTagContentSize = 24,
   kTagEntries = 25,
   kTagOpaque = 26,
@@ -78,7 +78,7 @@ std::string EncodeAnswer(const Result<UnpackAnswer>& answer) {
   out.Bytes(kTagDiffId, answer->layer.diff_id);
   out.Bytes(kTagBlobDigest, answer->layer.blob_digest);
   out.Int(kTagBlobSize, answer->layer.blob_size);
-  out.Bool(kTagCompressed, answer->layer.compressed);
+  out.Bytes(kTagCompression, answer->layer.compression);
   out.Int(kTagContentSize, answer->layer.content_size);
   out.Int(kTagEntries, answer->layer.entries);
   out.Strings(kTagOpaque, answer->opaque);
@@ -101,8 +101,8 @@ Result<UnpackAnswer> DecodeAnswer(std::string_view data) {
       case kTagBlobSize:
         answer.layer.blob_size = in.integer();
         break;
-      case kTagCompressed:
-        answer.layer.compressed = in.boolean();
+      case kTagCompression:
+        answer.layer.compression = in.text();
         break;
       case kTagContentSize:
         answer.layer.content_size = in.integer();

@@ -2,6 +2,7 @@
 
 #include <archive.h>
 #include <archive_entry.h>
+#include <locale.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -91,7 +92,11 @@ class Source {
     return got;
   }
 
-  bool compressed() const { return archive_filter_count(reader_.get()) > 1; }
+  std::string compression() const {
+    if (archive_filter_count(reader_.get()) < 2) return "";
+    const char* name = archive_filter_name(reader_.get(), 0);
+    return name == nullptr ? "" : name;
+  }
   const std::optional<Error>& failure() const { return failure_; }
   std::string DiffId() { return uncompressed_hash_.FinishHex(); }
   std::string BlobDigest() { return raw_hash_.FinishHex(); }
@@ -243,9 +248,29 @@ Status WriteContent(archive* tar, const Entry& entry, const Fd& file, int64_t* c
   return {};
 }
 
+// Names are UTF-8 in pax records, whatever the caller's locale is. glibc has this one built in.
+class Utf8Names {
+ public:
+  Utf8Names() : locale_(::newlocale(LC_CTYPE_MASK, "C.UTF-8", nullptr)) {
+    if (locale_ != nullptr) before_ = ::uselocale(locale_);
+  }
+  ~Utf8Names() {
+    if (locale_ == nullptr) return;
+    ::uselocale(before_);
+    ::freelocale(locale_);
+  }
+  Utf8Names(const Utf8Names&) = delete;
+  Utf8Names& operator=(const Utf8Names&) = delete;
+
+ private:
+  locale_t locale_;
+  locale_t before_ = nullptr;
+};
+
 }  // namespace
 
 Result<UnpackAnswer> Unpack(int tar_fd, int folder_fd, int blob_fd, const UnpackLimits& limits) {
+  const Utf8Names names;
   Source source(tar_fd, blob_fd, limits);
   SKIFF_TRY(source.Open());
   const Reader tar(archive_read_new());
@@ -285,7 +310,7 @@ Result<UnpackAnswer> Unpack(int tar_fd, int folder_fd, int blob_fd, const Unpack
   }
   SKIFF_TRY(writer.Finish());
   SKIFF_TRY(source.Drain());
-  answer.layer.compressed = source.compressed();
+  answer.layer.compression = source.compression();
   answer.layer.diff_id = source.DiffId();
   answer.layer.blob_digest = source.BlobDigest();
   answer.layer.blob_size = source.raw_bytes();

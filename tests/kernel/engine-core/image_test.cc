@@ -63,7 +63,7 @@ TEST_F(EngineTest, BrokenArchiveLeavesNothing) {
   evil.File("../../escape", "evil");
   for (const std::string& bytes : {std::string("no tar at all"), evil.Finished()}) {
     const Fd tar = TarBuilder::OpenBytes(bytes);
-    EXPECT_FALSE(engine_->ImportImage(tar.get(), {"evil", "", {}}));
+    EXPECT_FALSE(engine_->ImportImage(tar.get(), {"evil", "", {}, {}}));
   }
   EXPECT_TRUE(std::filesystem::is_empty(Options().root + "/tmp"));
   EXPECT_EQ(engine_->ListImages()->size(), 1u);

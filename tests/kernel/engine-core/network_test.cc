@@ -8,6 +8,7 @@
 #include <set>
 #include <thread>
 
+#include "base/atomic_file.h"
 #include "base/event_loop.h"
 #include "base/fd.h"
 #include "tests/kernel/engine-core/engine_fixture.h"
@@ -61,6 +62,39 @@ class EngineNetworkTest : public EngineTest {
     return config;
   }
 };
+
+// True when the kernel tracks a connection that speaks of `address`.
+bool IsTracked(const std::string& address) {
+  const std::string table = ReadFile("/proc/net/nf_conntrack", 1 << 24).value_or("");
+  return table.find("=" + address + " ") != std::string::npos;
+}
+
+TEST_F(EngineNetworkTest, NothingIsTrackedOfTheLastOwnerOfAnAddress) {
+  MakeNetwork("net");
+  const auto start = [&](const std::string& name) {
+    Run(InNetwork(Sleeper(name), "net"));
+    const auto container = engine_->InspectContainer(name);
+    EXPECT_TRUE(container);
+    return container ? container->endpoints[0].ipv4_address : "";
+  };
+  const std::string address = start("first");
+  // Its module comes with the first network.
+  if (::access("/proc/net/nf_conntrack", R_OK) != 0) {
+    GTEST_SKIP() << "the kernel does not show what it tracks";
+  }
+  EXPECT_FALSE(IsTracked(address));
+  const Fd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  sockaddr_in to{};
+  to.sin_family = AF_INET;
+  to.sin_port = htons(9);
+  ::inet_pton(AF_INET, address.c_str(), &to.sin_addr);
+  ASSERT_EQ(::sendto(socket.get(), "x", 1, 0, reinterpret_cast<sockaddr*>(&to), sizeof to), 1);
+  ASSERT_TRUE(IsTracked(address));
+  ASSERT_TRUE(engine_->RemoveContainer("first", {true, false}));
+  EXPECT_TRUE(IsTracked(address));
+  EXPECT_EQ(start("second"), address);
+  EXPECT_FALSE(IsTracked(address));
+}
 
 TEST_F(EngineNetworkTest, ContainersFindEachOtherByNameAndAlias) {
   const auto before = KernelObjects(Options().root);

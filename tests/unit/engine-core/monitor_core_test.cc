@@ -290,11 +290,11 @@ TEST_F(CoreTest, AStopOvertakesARestart) {
 
 TEST_F(CoreTest, PauseIsRefusedWhereItMakesNoSense) {
   Run();
-  EXPECT_THAT(Send(PauseRequest{1, false}), ElementsAre("reply 1: container c0ffee is not paused"));
+  EXPECT_THAT(Send(PauseRequest{1, false}), ElementsAre("reply 1: Container c0ffee is not paused"));
   Send(PauseRequest{1, true});
   Send(FreezeDone{true, ""});
   EXPECT_THAT(Send(PauseRequest{2, true}),
-              ElementsAre("reply 2: container c0ffee is already paused"));
+              ElementsAre("reply 2: Container c0ffee is already paused"));
   Send(PauseRequest{3, false});
   EXPECT_THAT(Send(FreezeDone{false, ""}), ElementsAre("state", "journal unpause", "reply 3"));
 }

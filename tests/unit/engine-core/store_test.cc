@@ -62,6 +62,29 @@ TEST_F(StoreTest, NamesMoveBetweenRowsInOneCommit) {
   EXPECT_EQ((*Store(layout_).FindContainer("first"))->id, "b");
 }
 
+TEST_F(StoreTest, TwoProcessesChangeOneContainerAndNothingIsLost) {
+  ASSERT_TRUE(store_.Put(Row("a", "one")));
+  ASSERT_TRUE(store_.Put(Row("b", "other")));
+  ASSERT_TRUE(store_.Commit());
+  Store other(layout_);
+  ASSERT_TRUE(other.Update("a", [](ContainerRecord& row) { row.desired = Desired::kRunning; }));
+  ASSERT_TRUE(other.Update("b", [](ContainerRecord& row) { row.desired = Desired::kRunning; }));
+  const auto renamed = store_.Update("a", [](ContainerRecord& row) { row.name = "two"; });
+  ASSERT_TRUE(renamed);
+  EXPECT_EQ(renamed->name, "two");
+  ASSERT_TRUE(store_.EraseContainer("b"));
+  ASSERT_TRUE(store_.Commit());
+  EXPECT_EQ((*other.FindContainer("two"))->desired, Desired::kRunning) << "above what it reads";
+  ASSERT_TRUE(other.Commit());
+  for (Store* store : {&store_, &other}) {
+    const auto rows = store->Containers();
+    ASSERT_EQ(rows->size(), 1u) << "one that was removed does not come back";
+    EXPECT_EQ(rows->front()->name, "two");
+    EXPECT_EQ(rows->front()->desired, Desired::kRunning);
+  }
+  EXPECT_FALSE(store_.Update("b", [](ContainerRecord&) {}));
+}
+
 TEST_F(StoreTest, FailedCommitKeepsTheChanges) {
   ASSERT_TRUE(store_.Put(Row("a", "one")));
   ASSERT_TRUE(ConfigureFailpoints("store.before_commit=error:ENOSPC@1"));

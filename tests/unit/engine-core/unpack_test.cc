@@ -81,7 +81,7 @@ TEST_F(UnpackTest, OrdinaryTreeIsReproduced) {
   EXPECT_EQ(answer->layer.content_size, 7);
   EXPECT_EQ(answer->layer.diff_id, Sha256Hex(tar.Finished()));
   EXPECT_EQ(answer->layer.blob_digest, answer->layer.diff_id);
-  EXPECT_FALSE(answer->layer.compressed);
+  EXPECT_EQ(answer->layer.compression, "");
   const struct stat file = StatOf("d/f");
   EXPECT_EQ(file.st_mode & 07777, 04751u);
   EXPECT_EQ(file.st_uid, 12u);
@@ -101,7 +101,7 @@ TEST_F(UnpackTest, CompressedStreamHasTheSameIdentity) {
   const std::string packed = Gzip(tar.Finished());
   const auto answer = Run(packed);
   ASSERT_TRUE(answer) << answer.error().Text();
-  EXPECT_TRUE(answer->layer.compressed);
+  EXPECT_EQ(answer->layer.compression, "gzip");
   EXPECT_EQ(answer->layer.diff_id, Sha256Hex(tar.Finished()));
   EXPECT_EQ(answer->layer.blob_digest, Sha256Hex(packed));
   EXPECT_EQ(answer->layer.blob_size, static_cast<int64_t>(packed.size()));

@@ -1,0 +1,243 @@
+#include "engine-core/image/archive_save.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "base/failpoint.h"
+#include "base/identity.h"
+#include "engine-core/image/pack_tree.h"
+
+namespace skiff::engine::image {
+namespace {
+
+using OrderedJson = nlohmann::ordered_json;
+
+// One `save`: what is written once though several images have it.
+class Saver {
+ public:
+  Saver(ImageStore& images, int fd, const SaveOptions& options)
+      : images_(images),
+        options_(options),
+        stream_([fd](std::string_view data) { return WriteAll(fd, data, "the archive"); }) {}
+
+  Status Add(const std::string& ref);
+  Status Write();
+
+ private:
+  struct Chosen {
+    store::Ptr<store::ImageRecord> record;
+    SendableImage image;
+    std::vector<Reference> names;
+  };
+  // A blob to be written: its bytes, its file, or a layer to pack.
+  struct Content {
+    std::string bytes;
+    std::string blob;
+    std::string layer;
+    int64_t size = 0;
+  };
+
+  Status WriteBlob(const std::string& digest, const Content& content);
+  Status WriteFile(const std::string& digest);
+  std::string IndexJson() const;
+  std::string ManifestJson() const;
+
+  ImageStore& images_;
+  SaveOptions options_;
+  TarStream stream_;
+  std::vector<Chosen> chosen_;
+  std::map<std::string, Content> blobs_;  // By digest: sorted, so that the order is fixed.
+};
+
+Status Saver::Add(const std::string& ref) {
+  SKIFF_ASSIGN(const auto record, images_.Find(ref));
+  auto known = std::ranges::find_if(
+      chosen_, [&](const Chosen& other) { return other.record->image.id == record->image.id; });
+  if (known == chosen_.end()) {
+    SKIFF_ASSIGN(SendableImage image, MakeSendable(images_, *record));
+    chosen_.push_back({record, std::move(image), {}});
+    known = std::prev(chosen_.end());
+    const SendableImage& made = known->image;
+    blobs_[made.manifest.config.digest] = {made.config, "", "", 0};
+    blobs_[DigestOf(Sha256Hex(made.manifest_bytes))] = {made.manifest_bytes, "", "", 0};
+    for (size_t i = 0; i < made.manifest.layers.size(); ++i) {
+      const Descriptor& layer = made.manifest.layers[i];
+      Content content;
+      content.size = layer.size;
+      if (images_.layers().HasBlob(DigestHex(layer.digest))) {
+        content.blob = layer.digest;
+      } else {
+        content.layer = record->layer_ids[i];
+      }
+      blobs_[layer.digest] = std::move(content);
+    }
+  }
+  const auto reference = ParseReference(ref);
+  if (!reference || !reference->digest.empty()) return {};
+  // An id names no tag.
+  SKIFF_ASSIGN(const Image image, images_.Inspect(record->image.id));
+  if (std::ranges::count(image.references, reference->Familiar()) == 0) return {};
+  if (std::ranges::count(known->names, *reference) == 0) known->names.push_back(*reference);
+  return {};
+}
+
+Status Saver::WriteFile(const std::string& digest) {
+  SKIFF_ASSIGN(const Fd file, images_.layers().OpenBlob(digest));
+  std::string buffer(1 << 18, '\0');
+  Sha256 hash;
+  while (true) {
+    const ssize_t got = ::read(file.get(), buffer.data(), buffer.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return FailErrno("cannot read the blob " + digest);
+    if (got == 0) break;
+    const std::string_view data(buffer.data(), static_cast<size_t>(got));
+    hash.Update(data);
+    SKIFF_TRY(stream_.Content(data));
+  }
+  if (DigestOf(hash.FinishHex()) != digest) {
+    return Fail(Code::kCorrupted, "the blob " + digest + " is damaged on disk");
+  }
+  return {};
+}
+
+Status Saver::WriteBlob(const std::string& digest, const Content& content) {
+  const std::string path = "blobs/sha256/" + DigestHex(digest);
+  if (content.blob.empty() && content.layer.empty()) return stream_.File(path, content.bytes, 0);
+  SKIFF_TRY(Failpoint("image.save_blob"));
+  TarEntry entry;
+  entry.path = path;
+  entry.mode = 0644;
+  entry.size = content.size;
+  SKIFF_TRY(stream_.Header(entry));
+  if (content.blob.empty()) {
+    SKIFF_TRY(PackLayer(images_.layers(), content.layer,
+                        [&](std::string_view data) { return stream_.Content(data); }));
+  } else {
+    SKIFF_TRY(WriteFile(content.blob));
+  }
+  return stream_.EndContent();
+}
+
+std::string Saver::IndexJson() const {
+  Index index;
+  index.media_type = kOciIndex;
+  for (const Chosen& chosen : chosen_) {
+    Descriptor entry;
+    entry.media_type = chosen.image.manifest.media_type;
+    entry.digest = DigestOf(Sha256Hex(chosen.image.manifest_bytes));
+    entry.size = static_cast<int64_t>(chosen.image.manifest_bytes.size());
+    const Image& image = chosen.record->image;
+    entry.platform = {image.os, image.architecture, image.variant};
+    if (chosen.names.empty()) index.manifests.push_back(entry);
+    for (const Reference& name : chosen.names) {
+      entry.annotations = {{"io.containerd.image.name", name.Canonical()},
+                           {"org.opencontainers.image.ref.name", name.tag}};
+      index.manifests.push_back(entry);
+    }
+  }
+  return WriteIndex(index);
+}
+
+std::string Saver::ManifestJson() const {
+  OrderedJson all = OrderedJson::array();
+  for (const Chosen& chosen : chosen_) {
+    OrderedJson entry = OrderedJson::object();
+    entry["Config"] = "blobs/sha256/" + DigestHex(chosen.image.manifest.config.digest);
+    entry["RepoTags"] = nullptr;
+    for (const Reference& name : chosen.names) entry["RepoTags"].push_back(name.Familiar());
+    entry["Layers"] = OrderedJson::array();
+    for (const Descriptor& layer : chosen.image.manifest.layers) {
+      entry["Layers"].push_back("blobs/sha256/" + DigestHex(layer.digest));
+    }
+    all.push_back(std::move(entry));
+  }
+  return all.dump();
+}
+
+Status Saver::Write() {
+  for (const char* path : {"blobs/", "blobs/sha256/"}) {
+    TarEntry folder;
+    folder.path = path;
+    folder.type = '5';
+    folder.mode = 0755;
+    SKIFF_TRY(stream_.Header(folder));
+  }
+  for (const auto& [digest, content] : blobs_) SKIFF_TRY(WriteBlob(digest, content));
+  SKIFF_TRY(stream_.File("index.json", IndexJson(), 0));
+  if (options_.format == ArchiveFormat::kDocker) {
+    SKIFF_TRY(stream_.File("manifest.json", ManifestJson(), 0));
+  }
+  SKIFF_TRY(stream_.File("oci-layout", R"({"imageLayoutVersion":"1.0.0"})", 0));
+  return stream_.Finish();
+}
+
+}  // namespace
+
+Status PackLayer(LayerStore& layers, const std::string& hex, const ByteSink& sink) {
+  SKIFF_ASSIGN(const Fd folder,
+               OpenFile(layers.layout().layer_diff(hex), O_RDONLY | O_DIRECTORY));
+  Sha256 hash;
+  SKIFF_TRY(PackTree(folder.get(), {}, [&](std::string_view data) -> Status {
+    hash.Update(data);
+    return sink(data);
+  }));
+  if (hash.FinishHex() != hex) {
+    return Fail(Error(Code::kCorrupted, "the layer " + DigestOf(hex) + " has changed on disk")
+                    .With("it was made here and nothing else holds its content"));
+  }
+  return {};
+}
+
+Result<int64_t> PackedSize(LayerStore& layers, const std::string& hex) {
+  int64_t size = 0;
+  SKIFF_TRY(PackLayer(layers, hex, [&](std::string_view data) -> Status {
+    size += static_cast<int64_t>(data.size());
+    return {};
+  }));
+  return size;
+}
+
+Result<SendableImage> MakeSendable(ImageStore& images, const store::ImageRecord& record) {
+  SendableImage out;
+  LayerStore& layers = images.layers();
+  SKIFF_ASSIGN(out.config, layers.ReadBlob(record.image.id, kMaximumConfig));
+  SKIFF_ASSIGN(const auto blobs, images.LayerBlobs(record));
+  if (!record.manifest.empty()) {
+    SKIFF_ASSIGN(out.manifest_bytes, layers.ReadBlob(record.manifest, kMaximumManifest));
+    SKIFF_ASSIGN(out.manifest, ReadManifest(out.manifest_bytes, ""));
+    const bool whole = std::ranges::all_of(out.manifest.layers, [&](const Descriptor& layer) {
+      return layers.HasBlob(DigestHex(layer.digest));
+    });
+    if (whole) return out;
+  }
+  out.manifest = {};
+  out.manifest.media_type = kOciManifest;
+  out.manifest.config = {std::string(kOciConfig), record.image.id,
+                         static_cast<int64_t>(out.config.size()), {}, {}};
+  for (size_t i = 0; i < record.layer_ids.size(); ++i) {
+    if (!blobs[i].digest.empty() && layers.HasBlob(DigestHex(blobs[i].digest))) {
+      out.manifest.layers.push_back({blobs[i].media_type, blobs[i].digest, blobs[i].size, {}, {}});
+      continue;
+    }
+    SKIFF_ASSIGN(const int64_t size, PackedSize(layers, record.layer_ids[i]));
+    out.manifest.layers.push_back(
+        {std::string(kOciLayer), DigestOf(record.layer_ids[i]), size, {}, {}});
+  }
+  out.manifest_bytes = WriteManifest(out.manifest);
+  return out;
+}
+
+Status SaveArchive(ImageStore& images, int fd, const std::vector<std::string>& refs,
+                   const SaveOptions& options) {
+  Saver saver(images, fd, options);
+  for (const std::string& ref : refs) SKIFF_TRY(saver.Add(ref));
+  return saver.Write();
+}
+
+}  // namespace skiff::engine::image

@@ -1,0 +1,32 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "engine-core/image/image_store.h"
+#include "engine-core/image/tar_stream.h"
+
+namespace skiff::engine::image {
+
+// Writes images as one tar stream: an OCI layout, with docker's manifest.json beside it for
+// kDocker. Layers as they came; one that was made here is packed again (and compared with its
+// diff id). The same images give the same bytes.
+Status SaveArchive(ImageStore& images, int fd, const std::vector<std::string>& refs,
+                   const SaveOptions& options);
+
+// A manifest for an image as it can be sent now: the one it came with, or one over its layers as
+// they lie here, uncompressed where there is no blob.
+struct SendableImage {
+  std::string config;
+  std::string manifest_bytes;
+  Manifest manifest;
+};
+Result<SendableImage> MakeSendable(ImageStore& images, const store::ImageRecord& record);
+
+// The bytes of a layer, packed from its folder and compared with its diff id: kCorrupted.
+Status PackLayer(LayerStore& layers, const std::string& hex, const ByteSink& sink);
+// Of the stream that PackLayer writes.
+Result<int64_t> PackedSize(LayerStore& layers, const std::string& hex);
+
+}  // namespace skiff::engine::image

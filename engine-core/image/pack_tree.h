@@ -1,0 +1,42 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "engine-core/image/tar_stream.h"
+
+namespace skiff::engine::image {
+
+struct PackOptions {
+  // Of a layer's folder: overlayfs's marks become ".wh." entries, and its attributes are read for
+  // what they mean. Without it: of a root file system as it is seen.
+  bool layer = true;
+  // Later times of change become this (nanoseconds since the epoch), in the folder as well.
+  std::optional<int64_t> latest_time;
+  // Absolute paths that are no content while they are an empty file or folder.
+  std::vector<std::string> left_out;
+};
+
+struct PackedTree {
+  int64_t content_size = 0;  // Bytes of regular files, hard links once.
+  int64_t entries = 0;
+};
+
+// Writes the tree below `folder_fd` as tar, the root itself left out: names sorted, times in whole
+// seconds, so that one tree has one digest. Links are not followed. A tree that changes meanwhile
+// is kFailedPrecondition; marks that only one kernel's overlayfs understands (a redirected folder,
+// a file without its data) are kUnsupported, never left out.
+Result<PackedTree> PackTree(int folder_fd, const PackOptions& options, const ByteSink& sink);
+
+// Those of `targets` (absolute), and folders above them, that are not there: where mounts make
+// places of their own.
+std::vector<std::string> MissingPlaces(int root_fd, const std::vector<std::string>& targets);
+
+// Removes from a layer what a container's mounts needed as places: `paths` (absolute) that are
+// empty files or folders now. Times of the folders they lay in are kept.
+Status RemoveMountPlaces(int folder_fd, const std::vector<std::string>& paths);
+
+}  // namespace skiff::engine::image

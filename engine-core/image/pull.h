@@ -1,0 +1,14 @@
+#pragma once
+
+#include "base/error.h"
+#include "engine-core/image/image_store.h"
+
+namespace skiff::engine::image {
+
+// Fetches an image from a registry (its mirrors first): manifest, configuration and the layers that
+// are not here yet, each verified before it is used. Blobs that came in part stay for the next pull
+// (Download). References are pending until Store::Commit().
+Result<PulledImage> Pull(ImageStore& images, store::Store& store, const Reference& reference,
+                         const PullOptions& options);
+
+}  // namespace skiff::engine::image
