@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/fd.h"
+#include "engine-core/images.h"
 #include "engine-core/types.h"
 
 namespace skiff::engine {
@@ -20,8 +21,8 @@ struct ContainerFilter {
 };
 
 struct StopOptions {
-  std::string signal;                   // "": the container's stop signal.
-  std::optional<Nanoseconds> timeout;   // Absent: the container's; negative: never kill.
+  std::string signal;                  // "": the container's stop signal.
+  std::optional<Nanoseconds> timeout;  // Absent: the container's; negative: never kill.
 };
 
 struct RemoveOptions {
@@ -70,14 +71,15 @@ enum class LogStream : uint8_t { kStdout, kStderr };
 struct LogEntry {
   LogStream stream = LogStream::kStdout;
   int64_t time = 0;  // Nanoseconds since the epoch.
-  std::string_view text;  // One line with its "\n", or a part of one without; valid in the callback.
+  std::string_view
+      text;  // One line with its "\n", or a part of one without; valid in the callback.
 };
 struct LogOptions {
   bool follow = false;  // Until the container has stopped for good.
   int64_t tail = -1;    // Last N lines; -1: all.
   int64_t since = 0;    // Nanoseconds since the epoch, inclusive; 0: no bound.
   int64_t until = 0;
-  int cancel_fd = -1;   // Readable: stop following, return success.
+  int cancel_fd = -1;  // Readable: stop following, return success.
 };
 
 struct StateChange {
@@ -109,17 +111,6 @@ struct Event {
   std::map<std::string, std::string> attributes;
 };
 
-struct ImportOptions {
-  std::string reference;  // Tag to give, "" for none.
-  std::string message;
-  ImageConfig config;
-};
-
-struct RemovedImage {
-  std::vector<std::string> untagged;
-  std::vector<std::string> deleted;  // Image ids and layers.
-};
-
 // The one seam between what Skiff does and what runs containers. Implementations: the embedded
 // engine (engine-core/embedded.h), a fake for tests (engine-core/fake_engine.h), later a client of
 // Docker-compatible engines.
@@ -128,10 +119,8 @@ struct RemovedImage {
 // full id, a name, or a unique prefix of an id; errors are kNotFound ("no such container: x"),
 // kInvalidArgument (ambiguous prefix), kFailedPrecondition (wrong state), kAlreadyExists (names,
 // ports, addresses) and those of the kernel.
-class Engine {
+class Engine : public Images {
  public:
-  virtual ~Engine() = default;
-
   // -- containers --
   // Declares the container: name, addresses and anonymous volumes are taken, nothing runs.
   virtual Result<CreatedContainer> CreateContainer(const ContainerConfig& config) = 0;
@@ -174,13 +163,7 @@ class Engine {
   virtual Status RemoveVolume(std::string_view name) = 0;
   virtual Result<std::vector<Volume>> ListVolumes(const std::vector<std::string>& labels) = 0;
 
-  // -- images --
-  // A plain root file system as a tar stream from `tar_fd`. Returns the image's id.
-  virtual Result<std::string> ImportImage(int tar_fd, const ImportOptions& options) = 0;
-  virtual Result<std::vector<Image>> ListImages() = 0;
-  virtual Result<Image> InspectImage(std::string_view ref) = 0;
-  virtual Status TagImage(std::string_view ref, std::string_view new_reference) = 0;
-  virtual Result<RemovedImage> RemoveImage(std::string_view ref, bool force) = 0;
+  // Images: engine-core/images.h.
 
   // Makes durable and visible what the calls before it have done: one database commit and one
   // nftables batch, however many those were (DESIGN 5). A caller calls it before it waits for

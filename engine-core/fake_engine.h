@@ -43,6 +43,8 @@ class FakeEngine : public Engine {
   std::vector<std::string> Calls() const;
   void ClearCalls();
   void AddImage(const std::string& reference, const ImageConfig& config = {});
+  // What PullImage finds.
+  void AddRemoteImage(const std::string& reference, const ImageConfig& config = {});
   void SetBehaviour(const std::string& name, Behaviour behaviour);
   void SetExecResult(const std::string& container, ExecResult result);
   // The next call whose record starts with `call` fails with `error`.
@@ -81,11 +83,31 @@ class FakeEngine : public Engine {
   Result<Volume> CreateVolume(const VolumeConfig& config) override;
   Status RemoveVolume(std::string_view name) override;
   Result<std::vector<Volume>> ListVolumes(const std::vector<std::string>& labels) override;
-  Result<std::string> ImportImage(int tar_fd, const ImportOptions& options) override;
   Result<std::vector<Image>> ListImages() override;
   Result<Image> InspectImage(std::string_view ref) override;
+  Result<std::string> ReadImageConfig(std::string_view ref) override;
   Status TagImage(std::string_view ref, std::string_view new_reference) override;
   Result<RemovedImage> RemoveImage(std::string_view ref, bool force) override;
+  Result<int64_t> CollectGarbage() override;
+  Result<std::unique_ptr<WritableLayer>> CreateLayer(
+      const std::vector<std::string>& parents) override;
+  Result<Layer> CommitLayer(WritableLayer& layer, const CommitLayerOptions& options) override;
+  Result<bool> UnpackArchive(int tar_fd, WritableLayer& layer) override;
+  Result<std::string> CreateImage(const ImageSpec& spec) override;
+  Result<std::string> CommitContainer(std::string_view ref,
+                                      const CommitContainerOptions& options) override;
+  Result<std::optional<CacheEntry>> FindCacheEntry(std::string_view key) override;
+  Result<std::vector<CacheEntry>> ListCacheEntries() override;
+  Status PutCacheEntry(const CacheEntry& entry) override;
+  Status RemoveCacheEntry(std::string_view key) override;
+  Result<std::string> ImportImage(int tar_fd, const ImportOptions& options) override;
+  Result<std::vector<LoadedImage>> LoadImages(int fd, const LoadOptions& options) override;
+  Status SaveImages(int fd, const std::vector<std::string>& refs,
+                    const SaveOptions& options) override;
+  Status ExportContainer(std::string_view ref, int fd) override;
+  Result<PulledImage> PullImage(std::string_view ref, const PullOptions& options) override;
+  Result<PushedImage> PushImage(std::string_view ref, const PushOptions& options) override;
+  Result<std::string> LogIn(std::string_view host, const RegistryAccess& access) override;
   Status Commit() override;
 
  private:

@@ -16,6 +16,7 @@
 
 #include "base/failpoint.h"
 #include "base/text.h"
+#include "engine-core/cgroup_control.h"
 #include "engine-core/launch/normal_context.h"
 
 extern "C" int clone(int (*function)(void*), void* stack, int flags, void* argument, ...);
@@ -141,8 +142,8 @@ Result<std::unique_ptr<Launcher>> Launcher::Create(Options options) {
   SKIFF_ASSIGN(Fd image, CloneReadOnly(options.program));
   std::vector<Fd> cgroups;
   for (const std::string& cgroup : options.cgroups) {
-    auto procs = OpenFile(cgroup + "/cgroup.procs", O_WRONLY);
-    if (procs) cgroups.push_back(std::move(*procs));
+    auto entry = OpenCgroupEntry(cgroup);
+    if (entry) cgroups.push_back(std::move(*entry));
   }
   return std::unique_ptr<Launcher>(
       new Launcher(std::move(options.program), std::move(image), std::move(cgroups)));
@@ -161,9 +162,9 @@ Result<Launcher::Launched> Launcher::Launch(const Request& request) const {
   std::vector<std::string> environment = MonitorEnvironment();
   const std::vector<char*> argv = Pointers(arguments);
   const std::vector<char*> envp = Pointers(environment);
-  std::vector<int> procs;
-  for (const Fd& cgroup : cgroups_) procs.push_back(cgroup.get());
-  launch::ContextPlan plan = {&procs,      image_.get(), sockets.second.get(),
+  std::vector<int> entries;
+  for (const Fd& cgroup : cgroups_) entries.push_back(cgroup.get());
+  launch::ContextPlan plan = {&entries,    image_.get(), sockets.second.get(),
                               argv.data(), envp.data(),  0};
   const Stack stack;
   if (stack.top() == nullptr) return FailErrno("cannot allocate a stack for a monitor");

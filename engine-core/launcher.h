@@ -65,7 +65,7 @@ class Launcher {
       : program_(std::move(program)), image_(std::move(image)), cgroups_(std::move(cgroups)) {}
   std::string program_;
   Fd image_;
-  std::vector<Fd> cgroups_;  // cgroup.procs of each, open for writing.
+  std::vector<Fd> cgroups_;  // OpenCgroupEntry of each.
 };
 
 }  // namespace skiff::engine

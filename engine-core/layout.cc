@@ -2,6 +2,8 @@
 
 #include <sys/stat.h>
 
+#include <set>
+
 #include "base/atomic_file.h"
 #include "base/failpoint.h"
 #include "base/fd.h"
@@ -26,6 +28,15 @@ bool IsFolder(const std::string& path) {
 }
 
 }  // namespace
+
+std::vector<std::string> Layout::lower_folders(const std::vector<std::string>& ids) const {
+  std::vector<std::string> folders;
+  std::set<std::string_view> seen;
+  for (auto id = ids.rbegin(); id != ids.rend(); ++id) {
+    if (seen.insert(*id).second) folders.push_back(layer_diff(*id));
+  }
+  return folders;
+}
 
 bool Layout::Prepared() const {
   const auto boot = BootId();

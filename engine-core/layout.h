@@ -2,6 +2,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/error.h"
 
@@ -24,6 +25,10 @@ class Layout {
   std::string layers() const { return root_ + "/layers"; }
   std::string layer(std::string_view id) const { return Join(layers(), id); }
   std::string layer_diff(std::string_view id) const { return layer(id) + "/diff"; }
+  // Of a chain of layers (bottom first), as overlayfs takes them: top first. A layer that occurs
+  // twice counts where it is highest: overlayfs refuses a folder the second time, and what lies
+  // above has the last word anyway.
+  std::vector<std::string> lower_folders(const std::vector<std::string>& ids) const;
   std::string containers() const { return root_ + "/containers"; }
   std::string container(std::string_view id) const { return Join(containers(), id); }
   std::string container_diff(std::string_view id) const { return container(id) + "/diff"; }
@@ -38,6 +43,8 @@ class Layout {
   std::string volumes() const { return root_ + "/volumes"; }
   // Things that are being written; a leftover of a dead command is garbage.
   std::string tmp() const { return root_ + "/tmp"; }
+  // Blobs that have come in part, by digest: the next pull goes on with them.
+  std::string downloads() const { return root_ + "/downloads"; }
   // Trees that are being removed, under names nobody looks up.
   std::string trash() const { return root_ + "/trash"; }
 

@@ -2,7 +2,9 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -23,8 +25,11 @@ using monitor::RequestStreams;
 using monitor::Verb;
 
 constexpr size_t kMaxState = 1u << 20;
+// Milliseconds.
+constexpr int kLongestListen = 10'000;
+constexpr int kListenStep = 2;
 
-Result<Fd> Connect(const std::string& run_dir) {
+Result<Fd> TryConnect(const std::string& run_dir) {
   const auto unavailable = [&run_dir] {
     return Fail(Code::kUnavailable, "no monitor answers in '" + run_dir + "'");
   };
@@ -44,6 +49,21 @@ Result<Fd> Connect(const std::string& run_dir) {
   if (connected == 0) return socket;
   if (errno == ENOENT || errno == ECONNREFUSED || errno == ECONNRESET) return unavailable();
   return FailErrno("cannot connect to the monitor in '" + run_dir + "'");
+}
+
+// A monitor holds its lock a few milliseconds before it listens and after it has stopped to: one
+// whose launcher was killed is met in between. Its end is an event, its first listening is none.
+Result<Fd> Connect(const std::string& run_dir) {
+  for (int waited = 0;; waited += kListenStep) {
+    Result<Fd> connected = TryConnect(run_dir);
+    if (connected || connected.error().code != Code::kUnavailable || waited >= kLongestListen) {
+      return connected;
+    }
+    const Result<Fd> process = monitor::OpenMonitor(run_dir);
+    if (!process) return connected;
+    pollfd end = {process->get(), POLLIN, 0};
+    if (::poll(&end, 1, kListenStep) > 0) return connected;
+  }
 }
 
 Result<AnswerMessage> ReceiveOne(const Fd& socket) {
@@ -168,6 +188,16 @@ Result<std::unique_ptr<Session>> FailedExec(Fd socket, const AnswerMessage& answ
 
 bool MonitorClient::Alive() const {
   return monitor::LockIsHeld(run_dir_);
+}
+
+Status MonitorClient::KillMonitor() const {
+  const Result<Fd> process = monitor::OpenMonitor(run_dir_);
+  if (!process) return process.error().code == Code::kNotFound ? Status() : Fail(process.error());
+  if (::syscall(SYS_pidfd_send_signal, process->get(), SIGKILL, nullptr, 0) != 0 &&
+      errno != ESRCH) {
+    return FailErrno("cannot kill the monitor in '" + run_dir_ + "'");
+  }
+  return {};
 }
 
 Result<ContainerState> MonitorClient::ReadState() const {

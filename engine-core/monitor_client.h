@@ -30,6 +30,8 @@ class MonitorClient {
   Status Kill(int signal_number) const;
   // Ends the process and starts it anew in the same monitor, network and cgroup.
   Status Restart(int signal_number, std::optional<Nanoseconds> timeout) const;
+  // SIGKILL to the monitor itself, which ends its container: for one that does not answer.
+  Status KillMonitor() const;
   Status Pause() const;
   Status Unpause() const;
   // Later restarts, DNS and log entries use the new name.

@@ -118,6 +118,9 @@ struct LogConfig {
 struct ContainerConfig {
   std::string name;  // "": generated.
   std::string image;
+  // Runs on this layer in the making (Images::CreateLayer) instead of on a layer of its own above
+  // `image`, which may then be empty: nothing is inherited.
+  std::string writable_layer;
   // Absent: the image's. An entrypoint that is present discards the image's command.
   std::optional<std::vector<std::string>> entrypoint;
   std::optional<std::vector<std::string>> command;
@@ -288,8 +291,11 @@ struct Image {
   int64_t created_at = 0;
   int64_t size = 0;  // Bytes of its layers on disk.
   std::string architecture;
+  std::string variant;
   std::string os;
   std::vector<std::string> layers;  // diff ids
+  std::vector<int64_t> layer_sizes;  // Bytes of each; of InspectImage only.
+  std::string parent;  // Id of the image it was committed from, "" for none.
   std::string author;
   std::string comment;
   ImageConfig config;

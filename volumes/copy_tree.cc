@@ -183,6 +183,12 @@ Status CopyFolder(Copier& copier, int from, int to, const std::string& prefix) {
 
 }  // namespace
 
+Status CopyFolderMetadata(int from, int to) {
+  struct stat info {};
+  if (::fstat(from, &info) != 0) return FailErrno("cannot read a folder");
+  return CopyMetadata(info, from, to, ".");
+}
+
 Status CopyTree(int from, int to) {
   Copier copier;
   copier.top = to;

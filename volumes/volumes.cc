@@ -111,34 +111,103 @@ Status VolumeFolders::Remove(const std::string& name) const {
   return RemoveTree(doomed);
 }
 
+Status VolumeFolders::RemoveEmpty(const std::string& name) const {
+  SKIFF_TRY(ValidateName(name));
+  const std::string data = DataPath(name);
+  if (::rmdir(data.c_str()) == 0 || errno == ENOENT) return Remove(name);
+  if (errno == ENOTEMPTY || errno == EEXIST) return {};
+  return FailErrno("cannot remove '" + data + "'");
+}
+
+Status VolumeFolders::Doom(const std::string& name) const {
+  SKIFF_TRY(ValidateName(name));
+  const std::string marker = DoomedMarker(name);
+  const Result<Fd> made = OpenFile(marker, O_WRONLY | O_CREAT | O_NOFOLLOW, 0600);
+  if (made || made.error().sys_errno == ENOENT) return {};  // Without a folder there is no data.
+  return Fail(made.error());
+}
+
+bool VolumeFolders::IsDoomed(const std::string& name) const {
+  return ::access(DoomedMarker(name).c_str(), F_OK) == 0;
+}
+
+Status VolumeFolders::Spare(const std::string& name) const {
+  if (::unlink(DoomedMarker(name).c_str()) == 0 || errno == ENOENT) return {};
+  return FailErrno("cannot remove '" + DoomedMarker(name) + "'");
+}
+
 Result<bool> VolumeFolders::CopyUp(const std::string& name, int root_fd,
                                    const std::string& path) const {
   const std::string data = DataPath(name);
-  const std::string marker = Folder(name) + "/copying";
+  const std::string copy = Folder(name) + "/copy";
+  const std::string whole = Folder(name) + "/copied";
   SKIFF_ASSIGN(const FileLock lock,
                FileLock::Acquire(Folder(name) + "/lock", FileLock::Mode::kExclusive));
-  const bool cut_short = ::access(marker.c_str(), F_OK) == 0;
+  if (::access(whole.c_str(), F_OK) == 0) {
+    SKIFF_TRY(MoveIn(whole, data));
+    return true;
+  }
+  SKIFF_TRY(RemoveTree(copy));
   SKIFF_ASSIGN(const bool empty, IsEmptyFolder(data));
-  if (!empty && !cut_short) return false;
+  if (!empty) return false;
   auto source = OpenInRoot(root_fd, path, O_RDONLY | O_DIRECTORY);
   if (!source) {
     const int why = source.error().sys_errno;
     if (why == ENOENT || why == ENOTDIR) return false;
     return Fail(std::move(source).error());
   }
-  SKIFF_TRY(WriteFileAtomically(marker, "", 0600, Durability::kDurable));
-  if (cut_short) {
-    SKIFF_TRY(RemoveTree(data));
-    SKIFF_TRY(Create(name));
+  const Status copied = [&]() -> Status {
+    if (::mkdir(copy.c_str(), 0700) != 0) return FailErrno("cannot make '" + copy + "'");
+    SKIFF_ASSIGN(const Fd target, OpenFile(copy, O_RDONLY | O_DIRECTORY));
+    SKIFF_TRY(Failpoint("volumes.copy_up"));
+    SKIFF_TRY(CopyTree(source->get(), target.get()));
+    // It may count as whole only once the content would survive a power cut.
+    if (::syncfs(target.get()) != 0) return FailErrno("cannot sync '" + copy + "'");
+    if (::rename(copy.c_str(), whole.c_str()) == 0) return {};
+    return FailErrno("cannot rename '" + copy + "'");
+  }();
+  if (!copied) {
+    // The failure that matters is told; what stays is removed by the next copy.
+    [[maybe_unused]] const Status removed = RemoveTree(copy);
+    return Fail(copied.error());
   }
-  SKIFF_ASSIGN(const Fd target, OpenFile(data, O_RDONLY | O_DIRECTORY));
-  SKIFF_TRY(Failpoint("volumes.copy_up"));
-  SKIFF_TRY(CopyTree(source->get(), target.get()));
-  // The marker may go only once the content would survive a power cut.
-  if (::syncfs(target.get()) != 0) return FailErrno("cannot sync '" + data + "'");
-  SKIFF_TRY(Failpoint("volumes.copy_up.unmark"));
-  if (::unlink(marker.c_str()) != 0) return FailErrno("cannot remove '" + marker + "'");
+  SKIFF_TRY(MoveIn(whole, data));
   return true;
+}
+
+Status VolumeFolders::RemoveAbandonedCopies() const {
+  std::unique_ptr<DIR, int (*)(DIR*)> folder(::opendir(root_.c_str()), ::closedir);
+  if (!folder) {
+    if (errno == ENOENT) return {};
+    return FailErrno("cannot read '" + root_ + "'");
+  }
+  while (const dirent* entry = ::readdir(folder.get())) {
+    const std::string volume = root_ + "/" + entry->d_name;
+    if (entry->d_name[0] == '.' || ::access((volume + "/copy").c_str(), F_OK) != 0) continue;
+    const auto lock = FileLock::TryAcquire(volume + "/lock", FileLock::Mode::kExclusive);
+    if (lock) SKIFF_TRY(RemoveTree(volume + "/copy"));
+  }
+  return {};
+}
+
+Status VolumeFolders::MoveIn(const std::string& whole, const std::string& data) {
+  SKIFF_TRY(Failpoint("volumes.copy_up.move"));
+  SKIFF_ASSIGN(const Fd from, OpenFile(whole, O_RDONLY | O_DIRECTORY));
+  SKIFF_ASSIGN(const Fd to, OpenFile(data, O_RDONLY | O_DIRECTORY));
+  std::unique_ptr<DIR, int (*)(DIR*)> folder(::opendir(whole.c_str()), ::closedir);
+  if (!folder) return FailErrno("cannot read '" + whole + "'");
+  while (const dirent* entry = ::readdir(folder.get())) {
+    const std::string_view name = entry->d_name;
+    if (name == "." || name == "..") continue;
+    const int moved =
+        ::renameat2(from.get(), entry->d_name, to.get(), entry->d_name, RENAME_NOREPLACE);
+    // Whoever shares the volume was faster: theirs stays.
+    if (moved != 0 && errno != EEXIST) {
+      return FailErrno("cannot move '" + whole + "/" + std::string(name) + "'");
+    }
+  }
+  SKIFF_TRY(CopyFolderMetadata(from.get(), to.get()));
+  return RemoveTree(whole);
 }
 
 }  // namespace skiff::volumes

@@ -35,14 +35,29 @@ class VolumeFolders {
   // Renames it away at once, then deletes. A missing one is no error.
   Status Remove(const std::string& name) const;
 
+  // The same for one without data; one with data stays.
+  Status RemoveEmpty(const std::string& name) const;
+
   // Copies the folder `path` inside `root_fd` (an image's root) into the volume, with owner, mode,
   // times, extended attributes and hard links, if the volume is empty and the path is a folder.
-  // Links in `path` are followed inside that root only. A copy that was cut short is done anew.
-  // True when something was copied.
+  // Links in `path` are followed inside that root only. A copy that was cut short is done anew, or
+  // brought to its end; what others have put there meanwhile stays. True when something was copied.
   Result<bool> CopyUp(const std::string& name, int root_fd, const std::string& path) const;
+
+  // Copies whose maker died before they were whole; one that is being made stays.
+  Status RemoveAbandonedCopies() const;
+
+  // Marks a volume whose row is about to go, so that whoever finds the folder without a row knows
+  // that its data was given up, not lost. Needs no sync of its own: the commit that erases the row
+  // comes later on the same file system. Spare() takes the mark away.
+  Status Doom(const std::string& name) const;
+  bool IsDoomed(const std::string& name) const;
+  Status Spare(const std::string& name) const;
 
  private:
   std::string Folder(std::string_view name) const { return root_ + "/" + std::string(name); }
+  std::string DoomedMarker(std::string_view name) const { return Folder(name) + "/doomed"; }
+  static Status MoveIn(const std::string& whole, const std::string& data);
 
   std::string root_;
   std::string trash_;
@@ -51,5 +66,7 @@ class VolumeFolders {
 // Copies the content of folder `from` into folder `to` (both descriptors of open folders), and the
 // owner, mode, times and attributes of the folder itself. Never follows links, skips sockets.
 Status CopyTree(int from, int to);
+// The latter alone.
+Status CopyFolderMetadata(int from, int to);
 
 }  // namespace skiff::volumes

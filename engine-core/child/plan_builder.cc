@@ -11,6 +11,7 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "engine-core/cgroup_control.h"
 #include "engine-core/child/default_filter.h"
 
 namespace skiff::engine::child {
@@ -203,14 +204,15 @@ Status FillProcess(const RuntimeSpec& spec, const Stdio& stdio, int status, Plan
     plan.filter = filter.data();
     plan.filter_size = filter.size() / sizeof(sock_filter);
   }
-  std::vector<int> procs;
-  // On v2 the process is born in its cgroup (CLONE_INTO_CGROUP).
-  for (const std::string& cgroup : spec.unified ? std::vector<std::string>() : spec.cgroups) {
-    SKIFF_ASSIGN(Fd fd, OpenFile(cgroup + "/cgroup.procs", O_WRONLY));
-    procs.push_back(memory.KeepFd(std::move(fd)));
+  std::vector<int> entries;
+  for (const std::string& cgroup : spec.cgroups) {
+    // On v2 the process is born in its cgroup (CLONE_INTO_CGROUP).
+    if (spec.unified || IsUnifiedCgroup(cgroup)) continue;
+    SKIFF_ASSIGN(Fd fd, OpenCgroupEntry(cgroup));
+    entries.push_back(memory.KeepFd(std::move(fd)));
   }
-  keep.insert(keep.end(), procs.begin(), procs.end());
-  plan.cgroup_procs = memory.KeepList(std::move(procs));
+  keep.insert(keep.end(), entries.begin(), entries.end());
+  plan.cgroup_entries = memory.KeepList(std::move(entries));
   for (const int fd : {status, stdio.input, stdio.output, stdio.error}) keep.push_back(fd);
   return {};
 }

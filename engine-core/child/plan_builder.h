@@ -40,7 +40,7 @@ struct InitInput {
   char* title = nullptr;
   size_t title_size = 0;
 };
-// Opens what has to be opened on the host's side (namespaces to join, cgroup.procs).
+// Opens what has to be opened on the host's side (namespaces to join, entries of cgroups).
 Result<inside::InitPlan> BuildInitPlan(const InitInput& input, PlanMemory& memory);
 
 struct ExecInput {

@@ -5,10 +5,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstring>
 
 #include "base/failpoint.h"
+#include "engine-core/cgroup_control.h"
 #include "engine-core/child/child.h"
 #include "engine-core/child/plan_builder.h"
 
@@ -54,8 +56,11 @@ struct CloneRequest {
 Result<CloneRequest> PrepareClone(const RuntimeSpec& spec, uint64_t flags) {
   CloneRequest request;
   request.flags = flags | CLONE_PIDFD;
-  if (spec.unified && !spec.cgroups.empty()) {
-    SKIFF_ASSIGN(request.cgroup, OpenFile(spec.cgroups.front(), O_RDONLY | O_DIRECTORY));
+  // The hybrid layout has one hierarchy of v2 among those of v1.
+  const auto unified =
+      spec.unified ? spec.cgroups.begin() : std::ranges::find_if(spec.cgroups, IsUnifiedCgroup);
+  if (unified != spec.cgroups.end()) {
+    SKIFF_ASSIGN(request.cgroup, OpenFile(*unified, O_RDONLY | O_DIRECTORY));
     request.flags |= CLONE_INTO_CGROUP;
   }
   return request;

@@ -114,10 +114,24 @@ Result<std::string> TakeAddress(const NetworkConfig& config, bool v6, const std:
 
 }  // namespace
 
+Result<Ptr<store::ImageRecord>> EmbeddedEngine::ImageOf(const ContainerConfig& request) {
+  if (request.writable_layer.empty() || !request.image.empty()) return images_.Find(request.image);
+  return std::make_shared<const store::ImageRecord>();
+}
+
+Status EmbeddedEngine::PlaceOnLayer(const std::string& id, ContainerRecord& record) {
+  const std::lock_guard lock(images_mutex_);
+  const auto it = drafts_.find(id);
+  if (it == drafts_.end()) return Fail(Code::kNotFound, "no such layer: " + id);
+  record.layers = it->second->layer_ids();
+  record.writable_layer = it->second->folder();
+  return {};
+}
+
 Result<CreatedContainer> EmbeddedEngine::CreateContainer(const ContainerConfig& request) {
   const TraceSpan span("engine.create");
-  SKIFF_TRY(OpenForChange());
-  SKIFF_ASSIGN(const auto image, images_.Find(request.image));
+  SKIFF_ASSIGN(const auto use, UseImages());
+  SKIFF_ASSIGN(const auto image, ImageOf(request));
   SKIFF_ASSIGN(MergedConfig merged, MergeImageConfig(request, image->image.config));
   SKIFF_TRY(ValidateConfig(merged.config));
   SKIFF_TRY(ParseLogLimits(merged.config.log));
@@ -132,6 +146,7 @@ Result<CreatedContainer> EmbeddedEngine::CreateContainer(const ContainerConfig& 
   record.created_at = NowNanoseconds();
   record.command = std::move(merged.command);
   record.layers = image->layer_ids;
+  if (!request.writable_layer.empty()) SKIFF_TRY(PlaceOnLayer(request.writable_layer, record));
   record.config = std::move(merged.config);
   const Busy busy(this, record.id);
   if (!request.replaces.empty()) {
@@ -144,6 +159,7 @@ Result<CreatedContainer> EmbeddedEngine::CreateContainer(const ContainerConfig& 
     SKIFF_TRY(MountsFrom(record));
     SKIFF_TRY(ResolveMounts(record, *image));
     SKIFF_TRY(MakeFolders(record));
+    if (!record.writable_layer.empty()) SKIFF_TRY(ExpectMounts(record));
     SKIFF_TRY(Failpoint("engine.create.before_row"));
     return store_.Put(record);
   }();
@@ -428,11 +444,9 @@ Result<Mount> EmbeddedEngine::ResolveMount(const MountRequest& request,
 
 Status EmbeddedEngine::CopyUp(const std::string& volume, const store::ImageRecord& image,
                               const std::string& target) {
-  std::vector<std::string> layers;
-  for (auto id = image.layer_ids.rbegin(); id != image.layer_ids.rend(); ++id) {
-    layers.push_back(layout_.layer_diff(*id));
-  }
-  SKIFF_ASSIGN(const Fd root, image::OpenMergedRoot(layers, layout_.tmp()));
+  if (image.layer_ids.empty()) return {};
+  SKIFF_ASSIGN(const Fd root,
+               image::OpenMergedRoot(layout_.lower_folders(image.layer_ids), layout_.tmp()));
   return volumes_.CopyUp(volume, root.get(), target).transform([](bool) {});
 }
 

@@ -74,7 +74,11 @@ EmbeddedEngine::EmbeddedEngine(EmbeddedOptions options)
       store_(layout_),
       intents_(layout_),
       volumes_(layout_.volumes(), layout_.trash()),
-      images_(layout_, store_, options_.transfer_program),
+      layers_(layout_, store_, options_.transfer_program,
+              [this](image::Artifact kind, const std::string& hex) {
+                return AnnounceArtifact(kind, hex);
+              }),
+      images_(store_, layers_),
       network_(layout_, root_hash_),
       delegated_unit_(root_hash_) {}
 
@@ -202,6 +206,16 @@ Status EmbeddedEngine::Commit() {
   const auto keep = [&](Status next) {
     if (first && !next) first = std::move(next);
   };
+  std::shared_ptr<FileLock> used;
+  std::shared_ptr<FileLock> owned;
+  {
+    // Whoever comes from here on takes a lock anew.
+    const std::lock_guard lock(images_mutex_);
+    used.swap(images_used_);
+    owned.swap(images_owned_);
+  }
+  // What rows are about to speak of outlives them.
+  SKIFF_TRY(layers_.Sync());
   TraceSpan rows("engine.commit.rows");
   const Status stored = store_.Commit();
   rows.Done();

@@ -19,6 +19,7 @@
 #include "engine-core/embedded/spec.h"
 #include "engine-core/engine.h"
 #include "engine-core/image/image_store.h"
+#include "engine-core/image/layer_draft.h"
 #include "engine-core/launcher.h"
 #include "engine-core/layout.h"
 #include "engine-core/runtime_spec.h"
@@ -67,11 +68,31 @@ class EmbeddedEngine : public Engine {
   Result<Volume> CreateVolume(const VolumeConfig& config) override;
   Status RemoveVolume(std::string_view name) override;
   Result<std::vector<Volume>> ListVolumes(const std::vector<std::string>& labels) override;
-  Result<std::string> ImportImage(int tar_fd, const ImportOptions& options) override;
   Result<std::vector<Image>> ListImages() override;
   Result<Image> InspectImage(std::string_view ref) override;
+  Result<std::string> ReadImageConfig(std::string_view ref) override;
   Status TagImage(std::string_view ref, std::string_view new_reference) override;
   Result<RemovedImage> RemoveImage(std::string_view ref, bool force) override;
+  Result<int64_t> CollectGarbage() override;
+  Result<std::unique_ptr<WritableLayer>> CreateLayer(
+      const std::vector<std::string>& parents) override;
+  Result<Layer> CommitLayer(WritableLayer& layer, const CommitLayerOptions& options) override;
+  Result<bool> UnpackArchive(int tar_fd, WritableLayer& layer) override;
+  Result<std::string> CreateImage(const ImageSpec& spec) override;
+  Result<std::string> CommitContainer(std::string_view ref,
+                                      const CommitContainerOptions& options) override;
+  Result<std::optional<CacheEntry>> FindCacheEntry(std::string_view key) override;
+  Result<std::vector<CacheEntry>> ListCacheEntries() override;
+  Status PutCacheEntry(const CacheEntry& entry) override;
+  Status RemoveCacheEntry(std::string_view key) override;
+  Result<std::string> ImportImage(int tar_fd, const ImportOptions& options) override;
+  Result<std::vector<LoadedImage>> LoadImages(int fd, const LoadOptions& options) override;
+  Status SaveImages(int fd, const std::vector<std::string>& refs,
+                    const SaveOptions& options) override;
+  Status ExportContainer(std::string_view ref, int fd) override;
+  Result<PulledImage> PullImage(std::string_view ref, const PullOptions& options) override;
+  Result<PushedImage> PushImage(std::string_view ref, const PushOptions& options) override;
+  Result<std::string> LogIn(std::string_view host, const RegistryAccess& access) override;
   Status Commit() override;
 
   Result<SystemReport> Check(bool repair);
@@ -147,6 +168,8 @@ class EmbeddedEngine : public Engine {
                const std::vector<std::pair<std::string, std::string>>& attributes);
 
   // create.cc
+  Result<Ptr<store::ImageRecord>> ImageOf(const ContainerConfig& request);
+  Status PlaceOnLayer(const std::string& id, ContainerRecord& record);
   Result<std::string> ReserveName(const std::string& wanted, const std::string& replaced,
                                   const std::string& id);
   Status ReserveEndpoints(ContainerRecord& record);
@@ -162,11 +185,13 @@ class EmbeddedEngine : public Engine {
                 const std::string& target);
   Status MakeFolders(const ContainerRecord& record);
   Result<Volume> EnsureVolume(const VolumeConfig& config, bool anonymous);
+  // Its row goes with the next commit, its data after it.
+  Status GiveUpVolume(const std::string& name);
 
   // start.cc
   Status Start(const ContainerRecord& record);
   Result<bool> AwaitStartOrEnd(const ContainerRecord& record);
-  Status SetStarted(ContainerRecord record);
+  Status SetStarted(const ContainerRecord& record);
   Result<Preparation> Prepare(ContainerRecord& record);
   Status PrepareNetwork(ContainerRecord& record, Preparation& out);
   Result<Publication> PreparePorts(const ContainerRecord& record);
@@ -176,6 +201,25 @@ class EmbeddedEngine : public Engine {
   Status AddNames(const ContainerRecord& record);
   Status RemoveNames(const ContainerRecord& record);
   DnsSpec NameServiceOf(const ContainerRecord& record, bool* wanted);
+
+  // images.cc
+  // What keeps layers and blobs from being collected as garbage by other commands while this one
+  // is about to need them (engine-core/image/README.md).
+  class ImageUse;
+  class EngineLayer;
+  Result<std::shared_ptr<ImageUse>> UseImages();
+  // Alone with the images until the next commit; false: somebody uses them.
+  Result<bool> OwnImages();
+  Status AnnounceArtifact(image::Artifact kind, const std::string& hex);
+  Result<image::Released> ReleaseArtifacts();
+  Status ExpectMounts(const ContainerRecord& record);
+  // image_exchange.cc
+  // What a failed operation has brought is of no use to anybody.
+  tl::unexpected<Error> GiveUp(Error error);
+  Result<Layer> CommitFiles(const ContainerRecord& record);
+  Result<std::string> ImageOfCommit(const ContainerRecord& record, const Layer& made,
+                                    const CommitContainerOptions& options);
+  Result<std::vector<std::string>> MountPlaces(const ContainerRecord& record);
 
   // lifecycle.cc
   Status SetDesired(const std::string& id, store::Desired desired);
@@ -209,6 +253,10 @@ class EmbeddedEngine : public Engine {
   Status DestroyGarbage(const std::string& id);
   Status DestroyGarbage(const ContainerRecord& record);
   Status RemoveHalfRows(const std::string& id);
+  // What the dead were writing in folders that several commands share.
+  Status SweepTemporaries();
+  // Of volumes whose row had gone when the power went.
+  Status RemoveDoomedVolumes();
   Status EmptyTrash();
   Status EmptyTrashDetached();
   Status DeleteTrash();
@@ -218,10 +266,10 @@ class EmbeddedEngine : public Engine {
   Result<std::string> MoveToTrash(const std::string& path, const std::string& name);
   // Renames into the trash, then deletes.
   Status Discard(const std::string& path, const std::string& name);
+  Status PurgeBlobs(const std::vector<std::string>& blobs);
   Status Purge();
   Status Purge(const std::vector<std::string>& containers,
-               const std::vector<std::string>& doomed_volumes,
-               const std::vector<std::string>& layers);
+               const std::vector<std::string>& doomed_volumes, const image::Released& artifacts);
   // After removals: when nothing is left, nothing stays in the kernel.
   Status RetireIfIdle();
 
@@ -234,6 +282,7 @@ class EmbeddedEngine : public Engine {
   store::Store store_;
   IntentLog intents_;
   volumes::VolumeFolders volumes_;
+  image::LayerStore layers_;
   image::ImageStore images_;
   NetworkSide network_;
 
@@ -258,11 +307,16 @@ class EmbeddedEngine : public Engine {
   std::mutex pending_mutex_;
   std::vector<std::string> doomed_containers_;
   std::vector<std::string> doomed_volumes_;
-  std::vector<std::string> doomed_layers_;
+  image::Released doomed_artifacts_;
   bool removed_something_ = false;
   std::multiset<std::string> busy_;  // Ids of containers.
   std::set<std::string> orphans_;    // Containers a restart policy wants back.
   std::mutex commit_mutex_;
+
+  std::mutex images_mutex_;
+  std::shared_ptr<FileLock> images_used_;             // Shared, until the next commit.
+  std::shared_ptr<FileLock> images_owned_;            // Exclusive, until the next commit.
+  std::map<std::string, image::LayerDraft*> drafts_;  // By id.
 };
 
 int64_t NowNanoseconds();

@@ -19,7 +19,10 @@ struct Intent {
     kCreateNetwork,
     kRemoveNetwork,
     kLayer,
-    kPorts
+    kPorts,
+    kBlob,
+    kRemoveVolume = 16,
+    kCreateVolume
   };
   Kind kind = Kind::kCreateContainer;
   std::string id;
@@ -50,7 +53,7 @@ class IntentLog {
   };
   // Of commands that died. The caller repairs, then calls Forget().
   Result<std::vector<Leftover>> Leftovers() const;
-  // True when there may be leftovers with something in them; needs no lock.
+  // True when there may be leftovers; needs no lock.
   Result<bool> SomebodyDied() const;
   static Status Forget(const Leftover& leftover);
 

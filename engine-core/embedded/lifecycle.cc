@@ -34,9 +34,8 @@ Status EmbeddedEngine::SetDesired(const std::string& id, store::Desired desired)
     orphans_.erase(id);
   }
   if (record->desired == desired || record->desired == store::Desired::kNeverStarted) return {};
-  ContainerRecord changed = *record;
-  changed.desired = desired;
-  return store_.Put(std::move(changed));
+  return store_.Update(id, [desired](ContainerRecord& row) { row.desired = desired; })
+      .transform([](const ContainerRecord&) {});
 }
 
 Status EmbeddedEngine::AfterEnd(const ContainerRecord& record) {
@@ -143,24 +142,20 @@ Status EmbeddedEngine::RestartContainer(std::string_view ref, const StopOptions&
   return StartContainer(record->id);
 }
 
+// The monitor knows best: the state that it last wrote may be older, on a full disk.
 Status EmbeddedEngine::PauseContainer(std::string_view ref) {
   SKIFF_TRY(OpenForChange());
   SKIFF_ASSIGN(const auto record, store_.FindContainer(ref));
-  const ContainerState state = StateOf(*record);
-  if (state.status == ContainerStatus::kPaused) {
-    return Fail(Code::kFailedPrecondition, "Container " + record->id + " is already paused");
-  }
-  if (!state.running()) return FailNotRunning(record->id);
-  return MonitorClient(layout_.run_container(record->id)).Pause();
+  const Status paused = MonitorClient(layout_.run_container(record->id)).Pause();
+  return IsGone(paused) ? FailNotRunning(record->id) : paused;
 }
 
 Status EmbeddedEngine::UnpauseContainer(std::string_view ref) {
   SKIFF_TRY(OpenForChange());
   SKIFF_ASSIGN(const auto record, store_.FindContainer(ref));
-  if (StateOf(*record).status != ContainerStatus::kPaused) {
-    return Fail(Code::kFailedPrecondition, "Container " + record->id + " is not paused");
-  }
-  return MonitorClient(layout_.run_container(record->id)).Unpause();
+  const Status unpaused = MonitorClient(layout_.run_container(record->id)).Unpause();
+  if (!IsGone(unpaused)) return unpaused;
+  return Fail(Code::kFailedPrecondition, "Container " + record->id + " is not paused");
 }
 
 Status EmbeddedEngine::Renamed(const ContainerRecord& record) {
@@ -179,17 +174,17 @@ Status EmbeddedEngine::RenameContainer(std::string_view ref, std::string_view na
     return Fail(Code::kInvalidArgument,
                 "Renaming a container with the same name as its current name");
   }
-  ContainerRecord renamed = *record;
+  ContainerRecord renamed;
   {
     SKIFF_ASSIGN(const StateGuard guard, LockState());
-    SKIFF_ASSIGN(renamed.name, ReserveName(std::string(name), "", record->id));
-    renamed.config.name = renamed.name;
     Intent intent;
     intent.id = record->id;
-    intent.name = renamed.name;
+    SKIFF_ASSIGN(intent.name, ReserveName(std::string(name), "", record->id));
     SKIFF_TRY(intents_.Append(intent));
     SKIFF_TRY(Failpoint("engine.rename"));
-    SKIFF_TRY(store_.Put(renamed));
+    SKIFF_ASSIGN(renamed, store_.Update(record->id, [name = intent.name](ContainerRecord& row) {
+      row.name = row.config.name = name;
+    }));
   }
   Journal("container", "rename", record->id, {{"name", renamed.name}, {"oldName", record->name}});
   return Renamed(renamed);
@@ -208,6 +203,8 @@ Status EmbeddedEngine::EndNow(const ContainerRecord& record) {
     const ContainerCgroups paths = cgroups->Describe(record.id, record.config.cgroup_parent);
     SKIFF_TRY(KillCgroup(paths.cgroups, paths.freezer_cgroup, paths.unified));
   }
+  // It holds its lock and yet does not listen: stuck, or it could not.
+  if (!killed && client.Alive()) SKIFF_TRY(client.KillMonitor());
   return AwaitMonitorExit(run_dir, -1);
 }
 
@@ -270,9 +267,7 @@ Status EmbeddedEngine::Erase(const ContainerRecord& record, bool anonymous_volum
                                    [&](const Mount& theirs) { return theirs.name == mount.name; });
       });
       if (used) continue;
-      SKIFF_TRY(store_.EraseVolume(mount.name));
-      const std::lock_guard lock(pending_mutex_);
-      doomed_volumes_.push_back(mount.name);
+      SKIFF_TRY(GiveUpVolume(mount.name));
     }
   }
   const Status passed = PassName(record);
@@ -287,11 +282,12 @@ Status EmbeddedEngine::PassName(const ContainerRecord& gone) {
   SKIFF_ASSIGN(const auto records, store_.Containers());
   for (const auto& record : records) {
     if (record->replaces != gone.id || !record->name.empty()) continue;
-    ContainerRecord heir = *record;
-    heir.name = heir.config.name.empty() ? gone.name : heir.config.name;
-    heir.replaces.clear();
     SKIFF_TRY(Failpoint("engine.remove.pass_name"));
-    SKIFF_TRY(store_.Put(heir));
+    SKIFF_ASSIGN(const ContainerRecord heir,
+                 store_.Update(record->id, [name = gone.name](ContainerRecord& row) {
+                   row.name = row.config.name.empty() ? name : row.config.name;
+                   row.replaces.clear();
+                 }));
     SKIFF_TRY(Renamed(heir));
   }
   return {};

@@ -1,10 +1,34 @@
 #include "engine-core/embedded/network_side.h"
 
+#include <net/if.h>
+
 #include "base/failpoint.h"
 #include "base/text.h"
 #include "netmgr/address.h"
 
 namespace skiff::engine::embedded {
+namespace {
+
+std::vector<std::string> AddressesOf(const std::vector<store::EndpointRecord>& endpoints) {
+  std::vector<std::string> addresses;
+  for (const store::EndpointRecord& record : endpoints) {
+    for (const std::string& address :
+         {record.endpoint.ipv4_address, record.endpoint.ipv6_address}) {
+      if (!address.empty()) addresses.push_back(address);
+    }
+  }
+  return addresses;
+}
+
+std::vector<net::IpPrefix> SubnetsOf(const store::NetworkRecord& network) {
+  std::vector<net::IpPrefix> subnets;
+  for (const Subnet& subnet : network.network.config.subnets) {
+    if (const auto prefix = net::IpPrefix::Parse(subnet.subnet)) subnets.push_back(*prefix);
+  }
+  return subnets;
+}
+
+}  // namespace
 
 net::BridgeSpec NetworkSide::BridgeOf(const store::NetworkRecord& record) {
   const NetworkConfig& config = record.network.config;
@@ -34,7 +58,6 @@ net::EndpointSpec NetworkSide::EndpointOf(const store::EndpointRecord& endpoint,
   spec.address_v6 = endpoint.endpoint.ipv6_address;
   spec.mac_address = endpoint.endpoint.mac_address;
   spec.default_route = endpoint.default_route;
-  spec.address_was_used = true;
   return spec;
 }
 
@@ -83,10 +106,42 @@ Status NetworkSide::RemoveNetwork(const store::NetworkRecord& network) {
   const std::lock_guard lock(mutex_);
   SKIFF_TRY(Failpoint("engine.network.remove"));
   SKIFF_TRY(OpenFirewall());
+  SKIFF_TRY(ForgetConnections(SubnetsOf(network)));
   firewall_->RemoveNetwork({network.bridge, network.network.config.internal});
   standing_.erase(network.network.id);
   doomed_.push_back(BridgeOf(network));
   return net::RemoveNameTable(layout_.names_table(network.network.id));
+}
+
+Status NetworkSide::Settle(const std::vector<store::EndpointRecord>& endpoints) {
+  std::vector<std::string> addresses = AddressesOf(endpoints);
+  if (addresses.empty()) return {};
+  const std::lock_guard lock(mutex_);
+  SKIFF_TRY(OpenFirewall());
+  SKIFF_ASSIGN(net::HostNetwork * host, Host());
+  // Without its table nobody knows.
+  if (!rebuild_) {
+    SKIFF_ASSIGN(addresses, firewall_->SeenOf(addresses));
+  }
+  return host->ForgetConnections(addresses);
+}
+
+// With mutex_ held.
+Status NetworkSide::ForgetConnections(const std::vector<net::IpPrefix>& subnets) {
+  SKIFF_ASSIGN(const net::SeenAddresses seen, firewall_->Seen());
+  std::vector<std::string> gone;
+  for (const std::string& address : seen.addresses) {
+    const auto parsed = net::IpAddress::Parse(address);
+    const bool inside = parsed && std::ranges::any_of(subnets, [&](const net::IpPrefix& subnet) {
+                          return subnet.Contains(*parsed);
+                        });
+    if (inside) gone.push_back(address);
+  }
+  if (gone.empty() && !seen.unsure && !rebuild_) return {};
+  SKIFF_ASSIGN(net::HostNetwork * host, Host());
+  SKIFF_TRY(host->ForgetConnectionsIn(subnets));
+  firewall_->ForgetSeen(gone);
+  return {};
 }
 
 Result<net::PreparedNamespace> NetworkSide::Prepare(const std::vector<net::EndpointSpec>& endpoints,
@@ -152,25 +207,36 @@ bool NetworkSide::HasWork() {
 }
 
 Status NetworkSide::RemoveDetached() {
-  if (doomed_.empty()) return {};
-  SKIFF_TRY(Failpoint("engine.network.remove_links"));
+  Fd slow = firewall_ ? firewall_->TakeSlowSocket() : Fd();
+  if (doomed_.empty() && !slow) return {};
+  if (!doomed_.empty()) SKIFF_TRY(Failpoint("engine.network.remove_links"));
   SKIFF_ASSIGN(net::HostNetwork * host, Host());
-  SKIFF_TRY(host->RemoveNetworksDetached(doomed_));
+  SKIFF_TRY(host->RemoveNetworksDetached(doomed_, std::move(slow)));
   doomed_.clear();
   return {};
 }
 
 Status NetworkSide::Retire(const std::vector<store::Ptr<store::NetworkRecord>>& networks) {
   const std::lock_guard lock(mutex_);
+  SKIFF_TRY(OpenFirewall());
+  SKIFF_ASSIGN(const bool stands, firewall_->TableStands());
+  std::vector<net::IpPrefix> used;
   for (const auto& network : networks) {
+    const bool linked = ::if_nametoindex(network->bridge.c_str()) != 0;
+    const std::vector<net::IpPrefix> subnets = SubnetsOf(*network);
+    if (linked) used.insert(used.end(), subnets.begin(), subnets.end());
     SKIFF_ASSIGN(net::HostNetwork * host, Host());
     SKIFF_TRY(host->RemoveNetwork(BridgeOf(*network)));
     standing_.erase(network->network.id);
   }
-  SKIFF_TRY(OpenFirewall());
-  SKIFF_ASSIGN(const bool stands, firewall_->TableStands());
   SKIFF_TRY(Failpoint("engine.network.retire"));
-  return stands ? firewall_->RemoveTable() : Status();
+  if (!stands) {
+    SKIFF_ASSIGN(net::HostNetwork * host, Host());
+    return host->ForgetConnectionsIn(used);
+  }
+  SKIFF_TRY(ForgetConnections(used));
+  SKIFF_TRY(firewall_->RemoveTable());
+  return RemoveDetached();
 }
 
 Result<std::vector<net::OwnedLink>> NetworkSide::ListLinks() {
@@ -183,6 +249,18 @@ Status NetworkSide::RemoveLinks(const std::vector<std::string>& names) {
   const std::lock_guard lock(mutex_);
   SKIFF_ASSIGN(net::HostNetwork * host, Host());
   return host->RemoveLinks(names);
+}
+
+Result<std::vector<net::PublishSpec>> NetworkSide::HeldPorts(
+    const std::vector<net::PublishSpec>& ports) {
+  net::FirewallOptions options;
+  SKIFF_ASSIGN(options.route_loopback, CanRouteLoopback());
+  std::vector<net::PublishSpec> held;
+  for (const net::PublishSpec& port : ports) {
+    SKIFF_ASSIGN(const auto own, net::HeldPorts(port, options));
+    held.insert(held.end(), own.begin(), own.end());
+  }
+  return held;
 }
 
 Result<net::FirewallState> NetworkSide::ReadFirewall() {

@@ -38,6 +38,10 @@ class NetworkSide {
   // Its links go by a detached process once Flush() is called; its names at once.
   Status RemoveNetwork(const store::NetworkRecord& network);
 
+  // Before a container runs at its addresses, nothing may be tracked of who had them before. Called
+  // behind Guard().
+  Status Settle(const std::vector<store::EndpointRecord>& endpoints);
+
   Result<net::PreparedNamespace> Prepare(const std::vector<net::EndpointSpec>& endpoints,
                                          bool name_service);
   Status Attach(int network_namespace, const net::EndpointSpec& endpoint);
@@ -68,7 +72,11 @@ class NetworkSide {
 
   // True for two that cannot both be published.
   static bool SamePlace(const net::PublishSpec& a, const net::PublishSpec& b) {
-    return a.host_ip == b.host_ip && a.host_port == b.host_port && a.protocol == b.protocol;
+    const auto covers = [](const std::string& all, const std::string& one) {
+      return all == one || (all.empty() && (one == "0.0.0.0" || one == "::"));
+    };
+    return (covers(a.host_ip, b.host_ip) || covers(b.host_ip, a.host_ip)) &&
+           a.host_port == b.host_port && a.protocol == b.protocol;
   }
 
   // Nothing of this root needs the firewall any more. The links of `networks` go at once.
@@ -78,12 +86,16 @@ class NetworkSide {
   Result<std::vector<net::OwnedLink>> ListLinks();
   Status RemoveLinks(const std::vector<std::string>& names);
   Result<net::FirewallState> ReadFirewall();
+  // Of these ports, those that the firewall should hold, as ReadFirewall() tells of them.
+  Result<std::vector<net::PublishSpec>> HeldPorts(const std::vector<net::PublishSpec>& ports);
   const std::string& root_hash() const { return root_hash_; }
 
  private:
   Result<net::HostNetwork*> Host();  // With mutex_ held.
   Status OpenFirewall();
   Status RemoveDetached();
+  // What is tracked of the subnets of networks that go, where the firewall knows of some.
+  Status ForgetConnections(const std::vector<net::IpPrefix>& subnets);
   // With mutex_ held. One process at a time, so that a port that one of them closes and another
   // opens again ends up open: markers are written before ports are published.
   template <typename MakeState>
@@ -94,6 +106,8 @@ class NetworkSide {
                  FileLock::Acquire(layout_.lock("firewall"), FileLock::Mode::kExclusive));
     SKIFF_TRY(OpenFirewall());
     bool rebuild = rebuild_;
+    // Gone while containers of earlier commands ran: what it knew of their connections is lost.
+    bool lost = rebuild_;
     if (missing_ && !rebuild) {
       // Another command may have made it since, with networks in it that have no row yet.
       SKIFF_ASSIGN(const bool stands, firewall_->TableStands());
@@ -104,11 +118,12 @@ class NetworkSide {
       if (firewall_->HasChanges()) {
         SKIFF_ASSIGN(const net::FirewallReport report, firewall_->Apply());
         *warnings = report.warnings;
-        rebuild = report.was_missing;
+        rebuild = lost = report.was_missing;
       }
     }
     if (rebuild) {
-      SKIFF_ASSIGN(const net::FirewallState wanted, state());
+      SKIFF_ASSIGN(net::FirewallState wanted, state());
+      wanted.unsure = lost;
       if (wanted.networks.empty() && wanted.ports.empty()) {
         SKIFF_TRY(firewall_->RemoveTable());
       } else {

@@ -233,9 +233,10 @@ Status EmbeddedEngine::RemoveNetwork(std::string_view ref) {
     intent.id = record->network.id;
     SKIFF_TRY(intents_.Append(intent));
     SKIFF_TRY(Failpoint("engine.network.remove.after_intent"));
-    SKIFF_TRY(store_.EraseNetwork(record->network.id));
   }
+  // Before its row: one that could not be removed is there for the next try.
   SKIFF_TRY(network_.RemoveNetwork(*record));
+  SKIFF_TRY(store_.EraseNetwork(record->network.id));
   {
     const std::lock_guard lock(pending_mutex_);
     removed_something_ = true;
@@ -281,7 +282,7 @@ Status EmbeddedEngine::ConnectNetwork(std::string_view ref, const EndpointReques
     }
   }
   if (request.network == "bridge") SKIFF_TRY(DefaultBridge());
-  ContainerRecord changed = *record;
+  ContainerRecord changed;
   {
     SKIFF_ASSIGN(const StateGuard state_guard, LockState());
     Intent intent;
@@ -299,16 +300,18 @@ Status EmbeddedEngine::ConnectNetwork(std::string_view ref, const EndpointReques
                                return other.default_route;
                              });
     SKIFF_TRY(intents_.Append(intent));
-    changed.endpoints.push_back(std::move(endpoint));
-    if (mode == "none") changed.config.network_mode.clear();
-    changed.config.endpoints.push_back(request);
-    SKIFF_TRY(store_.Put(changed));
+    SKIFF_ASSIGN(changed, store_.Update(record->id, [endpoint, request](ContainerRecord& row) {
+      row.endpoints.push_back(endpoint);
+      if (row.config.network_mode == "none") row.config.network_mode.clear();
+      row.config.endpoints.push_back(request);
+    }));
   }
   SKIFF_TRY(Failpoint("engine.network.connect"));
   const MonitorClient client(layout_.run_container(record->id));
   if (!client.Alive()) return {};
   SKIFF_TRY(network_.EnsureBridge(*network));
   SKIFF_ASSIGN(const Fd space, client.NetworkNamespace());
+  SKIFF_TRY(network_.Settle({changed.endpoints.back()}));
   SKIFF_TRY(
       network_.Attach(space.get(), NetworkSide::EndpointOf(changed.endpoints.back(), *network)));
   SKIFF_TRY(AddNames(changed));
@@ -330,16 +333,23 @@ Status EmbeddedEngine::DisconnectNetwork(std::string_view ref, std::string_view 
                                      network->network.config.name);
   }
   const store::EndpointRecord gone = *at;
-  ContainerRecord changed = *record;
-  std::erase_if(changed.endpoints, [&](const auto& endpoint) {
-    return endpoint.endpoint.endpoint_id == gone.endpoint.endpoint_id;
-  });
-  std::erase_if(changed.config.endpoints, [&](const EndpointRequest& request) {
-    return request.network == network->network.config.name ||
-           request.network == network->network.id;
-  });
-  if (changed.endpoints.empty()) changed.config.network_mode = "none";
-  SKIFF_TRY(store_.Put(changed));
+  const auto take_out = [gone, network](ContainerRecord& row) {
+    std::erase_if(row.endpoints, [&](const auto& endpoint) {
+      return endpoint.endpoint.endpoint_id == gone.endpoint.endpoint_id;
+    });
+    std::erase_if(row.config.endpoints, [&](const EndpointRequest& request) {
+      return request.network == network->network.config.name ||
+             request.network == network->network.id;
+    });
+    if (row.endpoints.empty()) row.config.network_mode = "none";
+  };
+  {
+    SKIFF_ASSIGN(const StateGuard state_guard, LockState());
+    Intent intent;
+    intent.id = record->id;
+    SKIFF_TRY(intents_.Append(intent));
+  }
+  SKIFF_ASSIGN(const ContainerRecord changed, store_.Update(record->id, take_out));
   const std::string table = layout_.names_table(network->network.id);
   if (::access(table.c_str(), F_OK) == 0) {
     SKIFF_TRY(net::RemoveEndpoints(table, {&gone.endpoint.endpoint_id, 1}));

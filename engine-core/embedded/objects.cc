@@ -1,4 +1,4 @@
-// Images and volumes.
+// Volumes.
 #include <algorithm>
 
 #include "base/failpoint.h"
@@ -12,8 +12,6 @@ namespace {
 constexpr const char* kLocalDriver = "local";
 
 }  // namespace
-
-// ---- Volumes -----------------------------------------------------------------------------------
 
 Result<Volume> EmbeddedEngine::EnsureVolume(const VolumeConfig& config, bool anonymous) {
   if (const auto existing = store_.FindVolume(config.name)) {
@@ -33,6 +31,20 @@ Result<Volume> EmbeddedEngine::EnsureVolume(const VolumeConfig& config, bool ano
     return found;
   }
   SKIFF_TRY(Failpoint("engine.volume.create"));
+  bool pending_removal = false;
+  {
+    // One that was to be removed by the next commit is wanted again.
+    const std::lock_guard lock(pending_mutex_);
+    pending_removal = std::erase(doomed_volumes_, config.name) > 0;
+  }
+  if (volumes_.IsDoomed(config.name)) {
+    // Without a row: the command that removed it was killed before the folder had gone.
+    SKIFF_TRY(pending_removal ? volumes_.Spare(config.name) : volumes_.Remove(config.name));
+  }
+  Intent intent;
+  intent.kind = Intent::Kind::kCreateVolume;
+  intent.id = config.name;
+  SKIFF_TRY(intents_.Append(intent));
   SKIFF_TRY(volumes_.Create(config.name));
   Volume volume;
   volume.config = config;
@@ -41,14 +53,24 @@ Result<Volume> EmbeddedEngine::EnsureVolume(const VolumeConfig& config, bool ano
   volume.anonymous = anonymous;
   if (anonymous) volume.config.labels.emplace("com.docker.volume.anonymous", "");
   volume.mountpoint = volumes_.DataPath(config.name);
-  {
-    // One that was to be removed by the next commit is wanted again.
-    const std::lock_guard lock(pending_mutex_);
-    std::erase(doomed_volumes_, config.name);
-  }
   SKIFF_TRY(store_.Put(volume));
   Journal("volume", "create", volume.config.name, {{"driver", kLocalDriver}});
   return volume;
+}
+
+Status EmbeddedEngine::GiveUpVolume(const std::string& name) {
+  Intent intent;
+  intent.kind = Intent::Kind::kRemoveVolume;
+  intent.id = name;
+  {
+    SKIFF_ASSIGN(const StateGuard guard, LockState());
+    SKIFF_TRY(intents_.Append(intent));
+  }
+  SKIFF_TRY(volumes_.Doom(name));
+  SKIFF_TRY(store_.EraseVolume(name));
+  const std::lock_guard lock(pending_mutex_);
+  doomed_volumes_.push_back(name);
+  return {};
 }
 
 Result<Volume> EmbeddedEngine::CreateVolume(const VolumeConfig& config) {
@@ -77,9 +99,7 @@ Status EmbeddedEngine::RemoveVolume(std::string_view name) {
                 "remove " + std::string(name) + ": volume is in use - [" + users + "]");
   }
   SKIFF_TRY(Failpoint("engine.volume.remove"));
-  SKIFF_TRY(store_.EraseVolume(volume->config.name));
-  const std::lock_guard lock(pending_mutex_);
-  doomed_volumes_.push_back(volume->config.name);
+  SKIFF_TRY(GiveUpVolume(volume->config.name));
   Journal("volume", "destroy", volume->config.name, {{"driver", kLocalDriver}});
   return {};
 }
@@ -95,61 +115,6 @@ Result<std::vector<Volume>> EmbeddedEngine::ListVolumes(const std::vector<std::s
   }
   std::ranges::sort(found, {}, [](const Volume& volume) { return volume.config.name; });
   return found;
-}
-
-// ---- Images ------------------------------------------------------------------------------------
-
-Result<std::string> EmbeddedEngine::ImportImage(int tar_fd, const ImportOptions& options) {
-  SKIFF_TRY(OpenForChange());
-  const auto announce = [&](const std::string& layer) -> Status {
-    SKIFF_ASSIGN(const StateGuard guard, LockState());
-    Intent intent;
-    intent.kind = Intent::Kind::kLayer;
-    intent.id = layer;
-    return intents_.Append(intent);
-  };
-  SKIFF_ASSIGN(std::string id, images_.Import(tar_fd, options, announce));
-  Journal("image", "import", id, {{"name", options.reference}});
-  return id;
-}
-
-Result<std::vector<Image>> EmbeddedEngine::ListImages() {
-  SKIFF_TRY(Open());
-  return images_.List();
-}
-
-Result<Image> EmbeddedEngine::InspectImage(std::string_view ref) {
-  SKIFF_TRY(Open());
-  return images_.Inspect(ref);
-}
-
-Status EmbeddedEngine::TagImage(std::string_view ref, std::string_view new_reference) {
-  SKIFF_TRY(OpenForChange());
-  SKIFF_TRY(images_.Tag(ref, new_reference));
-  Journal("image", "tag", std::string(ref), {{"name", std::string(new_reference)}});
-  return {};
-}
-
-Result<RemovedImage> EmbeddedEngine::RemoveImage(std::string_view ref, bool force) {
-  SKIFF_TRY(OpenForChange());
-  SKIFF_ASSIGN(const auto records, store_.Containers());
-  std::vector<image::ImageUser> users;
-  std::vector<std::string> layers;
-  for (const auto& record : records) {
-    users.push_back({record->id, record->image_id, StateOf(*record).running()});
-    layers.insert(layers.end(), record->layers.begin(), record->layers.end());
-  }
-  SKIFF_TRY(Failpoint("engine.image.remove"));
-  SKIFF_ASSIGN(RemovedImage removed, images_.Remove(ref, force, users));
-  SKIFF_ASSIGN(const std::vector<std::string> released, images_.ReleaseLayers(layers));
-  for (const std::string& layer : released) removed.deleted.push_back("sha256:" + layer);
-  {
-    const std::lock_guard lock(pending_mutex_);
-    doomed_layers_.insert(doomed_layers_.end(), released.begin(), released.end());
-  }
-  for (const std::string& name : removed.untagged) Journal("image", "untag", name, {});
-  for (const std::string& id : removed.deleted) Journal("image", "delete", id, {});
-  return removed;
 }
 
 }  // namespace skiff::engine::embedded

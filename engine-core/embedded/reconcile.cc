@@ -49,7 +49,10 @@ bool RestartsAfterMonitor(const ContainerRecord& record) {
 
 Status EmbeddedEngine::Reconcile(bool rebooted) {
   const TraceSpan span("engine.reconcile");
-  if (rebooted) SKIFF_TRY(store_.CheckFile());
+  if (rebooted) {
+    SKIFF_TRY(store_.CheckFile());
+    SKIFF_TRY(RemoveDoomedVolumes());
+  }
   SKIFF_TRY(RepairLeftovers());
   SKIFF_ASSIGN(const auto records, store_.Containers());
   bool live = false;
@@ -87,12 +90,33 @@ Status EmbeddedEngine::RepairLeftovers() {
     SKIFF_TRY(IntentLog::Forget(leftover));
   }
   if (!any) return {};
+  SKIFF_TRY(SweepTemporaries());
   {
     const std::lock_guard lock(pending_mutex_);
     removed_something_ = true;
   }
   // It may have died between the end of a container and the commit that closes its ports.
   return SweepPorts();
+}
+
+Status EmbeddedEngine::SweepTemporaries() {
+  for (const std::string& folder : {layout_.run(), layout_.run_networks(), layout_.run_rows()}) {
+    SKIFF_TRY(RemoveTemporaries(folder));
+  }
+  return volumes_.RemoveAbandonedCopies();
+}
+
+Status EmbeddedEngine::RemoveDoomedVolumes() {
+  SKIFF_ASSIGN(const StateGuard guard, LockState());
+  const std::unique_ptr<DIR, int (*)(DIR*)> folder(::opendir(layout_.volumes().c_str()),
+                                                   ::closedir);
+  if (!folder) return FailErrno("cannot read '" + layout_.volumes() + "'");
+  while (const dirent* entry = ::readdir(folder.get())) {
+    const std::string name = entry->d_name;
+    if (name.starts_with(".") || !volumes_.IsDoomed(name) || store_.FindVolume(name)) continue;
+    SKIFF_TRY(volumes_.Remove(name));
+  }
+  return {};
 }
 
 Status EmbeddedEngine::RepairIntent(const Intent& intent) {
@@ -106,9 +130,11 @@ Status EmbeddedEngine::RepairIntent(const Intent& intent) {
   switch (intent.kind) {
     case Intent::Kind::kCreateContainer: {
       SKIFF_ASSIGN(const auto row, container_row());
-      // One of the volatile root whose maker died before it was started is nobody's.
+      // One of the volatile root whose maker died before it was started is nobody's; so is one
+      // that runs on a layer its maker has not committed.
       const bool orphan =
-          row && row->config.auto_remove && StateOf(*row).status == ContainerStatus::kCreated;
+          row && row->config.auto_remove &&
+          (StateOf(*row).status == ContainerStatus::kCreated || !row->writable_layer.empty());
       if (row && !orphan) return {};
       Notice("container " + ShortId(intent.id) + " had been left half made: removed");
       if (!row) return DestroyGarbage(intent.id);
@@ -141,6 +167,15 @@ Status EmbeddedEngine::RepairIntent(const Intent& intent) {
       if (!MonitorClient(layout_.run_container(intent.id)).Alive()) return {};
       const auto ports = ReadLiveMarker(layout_, intent.id);
       return ports ? network_.Publish(*ports) : Status();
+    }
+    case Intent::Kind::kRemoveVolume:
+      return store_.FindVolume(intent.id) ? volumes_.Spare(intent.id) : volumes_.Remove(intent.id);
+    case Intent::Kind::kCreateVolume:
+      // What somebody has written there already is kept for whoever looks for it (system check).
+      return store_.FindVolume(intent.id) ? Status() : volumes_.RemoveEmpty(intent.id);
+    case Intent::Kind::kBlob: {
+      SKIFF_ASSIGN(const auto needed, images_.NeededBlobs());
+      return std::ranges::count(needed, intent.id) > 0 ? Status() : PurgeBlobs({intent.id});
     }
     case Intent::Kind::kLayer: {
       SKIFF_ASSIGN(const auto layers, store_.Layers());
@@ -206,6 +241,8 @@ Status EmbeddedEngine::ReconcileContainer(const ContainerRecord& record, bool re
   // Somebody starts or stops it right now: theirs to put right.
   const auto busy = FileLock::TryAcquire(run_dir + "/command.lock", FileLock::Mode::kExclusive);
   if (!busy || client.Alive()) return {};
+  SKIFF_TRY(RemoveTemporaries(run_dir));
+  SKIFF_TRY(RemoveTemporaries(layout_.container(record.id)));
   const auto written = client.ReadState();
   const bool killed =
       written && (written->running() || written->status == ContainerStatus::kRestarting);
@@ -367,10 +404,23 @@ Status EmbeddedEngine::Retire() {
   return network_.Retire(networks);
 }
 
+Status EmbeddedEngine::PurgeBlobs(const std::vector<std::string>& blobs) {
+  SKIFF_TRY(Failpoint("engine.purge_blobs"));
+  SKIFF_ASSIGN(const auto needed, images_.NeededBlobs());
+  const std::set<std::string> kept(needed.begin(), needed.end());
+  for (const std::string& hex : blobs) {
+    if (kept.contains(hex)) continue;
+    if (::unlink(layout_.blob(hex).c_str()) != 0 && errno != ENOENT) {
+      return FailErrno("cannot remove the blob '" + layout_.blob(hex) + "'");
+    }
+  }
+  return {};
+}
+
 Status EmbeddedEngine::Purge() {
   std::vector<std::string> containers;
   std::vector<std::string> doomed_volumes;
-  std::vector<std::string> layers;
+  image::Released artifacts;
   {
     const std::lock_guard lock(pending_mutex_);
     // Only what has gone by the commit: other threads go on removing.
@@ -381,21 +431,22 @@ Status EmbeddedEngine::Purge() {
     };
     take(doomed_containers_, containers);
     take(doomed_volumes_, doomed_volumes);
-    layers.swap(doomed_layers_);
+    std::swap(artifacts, doomed_artifacts_);
   }
-  const Status purged = Purge(containers, doomed_volumes, layers);
+  const Status purged = Purge(containers, doomed_volumes, artifacts);
   if (purged) return {};
   // All of it once more: what has gone is passed over.
   const std::lock_guard lock(pending_mutex_);
   std::ranges::move(containers, std::back_inserter(doomed_containers_));
   std::ranges::move(doomed_volumes, std::back_inserter(doomed_volumes_));
-  std::ranges::move(layers, std::back_inserter(doomed_layers_));
+  std::ranges::move(artifacts.layers, std::back_inserter(doomed_artifacts_.layers));
+  std::ranges::move(artifacts.blobs, std::back_inserter(doomed_artifacts_.blobs));
   return purged;
 }
 
 Status EmbeddedEngine::Purge(const std::vector<std::string>& containers,
                              const std::vector<std::string>& doomed_volumes,
-                             const std::vector<std::string>& layers) {
+                             const image::Released& artifacts) {
   // Deleting the upper folders of many containers takes longer than all the rest of a removal.
   const bool detached = containers.size() > kDeletedAtOnce;
   for (const std::string& id : containers) {
@@ -407,8 +458,12 @@ Status EmbeddedEngine::Purge(const std::vector<std::string>& containers,
   }
   if (detached) SKIFF_TRY(EmptyTrashDetached());
   for (const std::string& name : doomed_volumes) SKIFF_TRY(volumes_.Remove(name));
-  for (const std::string& id : layers) SKIFF_TRY(Discard(layout_.layer(id), "layer"));
-  return {};
+  for (const std::string& id : artifacts.layers) {
+    // Made again meanwhile by another thread.
+    SKIFF_ASSIGN(const bool wanted, layers_.HasLayer(id));
+    if (!wanted) SKIFF_TRY(Discard(layout_.layer(id), "layer"));
+  }
+  return artifacts.blobs.empty() ? Status() : PurgeBlobs(artifacts.blobs);
 }
 
 }  // namespace skiff::engine::embedded

@@ -14,6 +14,8 @@
 #include "base/text.h"
 #include "base/units.h"
 #include "engine-core/capabilities.h"
+#include "engine-core/image/layer_draft.h"
+#include "engine-core/image/merged_root.h"
 #include "engine-core/runtime_defaults.h"
 #include "engine-core/seccomp.h"
 
@@ -416,11 +418,13 @@ Result<RuntimeSpec> BuildRuntimeSpec(const SpecInputs& inputs, std::vector<std::
   }
   SKIFF_TRY(FillSecurity(config, inputs.seccomp_cache, spec, warnings));
 
-  for (auto id = record.layers.rbegin(); id != record.layers.rend(); ++id) {
-    spec.root.lower.push_back(layout.layer_diff(*id));
-  }
-  spec.root.upper = layout.container_diff(record.id);
-  spec.root.work = layout.container_work(record.id);
+  spec.root.lower = layout.lower_folders(record.layers);
+  const std::string& layer = record.writable_layer;
+  spec.root.upper =
+      layer.empty() ? layout.container_diff(record.id) : image::LayerDraft::Upper(layer);
+  spec.root.work =
+      layer.empty() ? layout.container_work(record.id) : image::LayerDraft::Work(layer);
+  if (spec.root.lower.empty()) spec.root.lower.push_back(image::LayerDraft::Nothing(layer));
   spec.root.read_only = config.read_only;
   spec.mounts = Mounts(inputs);
   SKIFF_ASSIGN(spec.devices, Devices(config));

@@ -220,10 +220,11 @@ Result<bool> EmbeddedEngine::AwaitStartOrEnd(const ContainerRecord& record) {
   return true;
 }
 
-Status EmbeddedEngine::SetStarted(ContainerRecord record) {
+Status EmbeddedEngine::SetStarted(const ContainerRecord& record) {
   if (record.desired == store::Desired::kRunning) return {};
-  record.desired = store::Desired::kRunning;
-  return store_.Put(std::move(record));
+  return store_
+      .Update(record.id, [](ContainerRecord& row) { row.desired = store::Desired::kRunning; })
+      .transform([](const ContainerRecord&) {});
 }
 
 Status EmbeddedEngine::Start(const ContainerRecord& from) {
@@ -255,6 +256,7 @@ Status EmbeddedEngine::Start(const ContainerRecord& from) {
       request.attach_output = streams.output;
       request.attach_error = streams.error;
     }
+    SKIFF_TRY(network_.Settle(record.endpoints));
     TraceSpan launch("engine.start.launch");
     SKIFF_TRY(Failpoint("engine.start.before_launch"));
     SKIFF_ASSIGN(Launcher::Launched launched, launcher->Launch(request));
@@ -284,11 +286,17 @@ Status EmbeddedEngine::Start(const ContainerRecord& from) {
     [[maybe_unused]] const Status unnamed = RemoveNames(record);
     return started;
   }
-  record.desired = store::Desired::kRunning;
-  const bool changed = from.desired != record.desired ||
+  const bool changed = from.desired != store::Desired::kRunning ||
                        !std::ranges::equal(from.ports, record.ports, {}, &PublishedPort::host_port,
                                            &PublishedPort::host_port);
-  return changed ? store_.Put(record) : Status();
+  if (!changed) return {};
+  return store_
+      .Update(record.id,
+              [ports = record.ports](ContainerRecord& row) {
+                row.desired = store::Desired::kRunning;
+                row.ports = ports;
+              })
+      .transform([](const ContainerRecord&) {});
 }
 
 Result<EmbeddedEngine::Preparation> EmbeddedEngine::Prepare(ContainerRecord& record) {

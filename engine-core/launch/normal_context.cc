@@ -121,7 +121,8 @@ int RunMonitor(void* argument) {
   Sys(SYS_umask, 022);
   Sys(SYS_chdir, reinterpret_cast<long>("/"));
   // A cgroup that cannot be entered (another owner, a frozen parent): the monitor stays.
-  for (const int procs : *plan.cgroup_procs) Sys(SYS_write, procs, reinterpret_cast<long>("0"), 1);
+  for (const int entry : *plan.cgroup_entries)
+    Sys(SYS_write, entry, reinterpret_cast<long>("0"), 1);
   Sys(SYS_setgroups, 0, 0);
   Sys(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, 0);
   ResetScheduling();

@@ -8,8 +8,8 @@
 namespace skiff::engine::launch {
 
 struct ContextPlan {
-  const std::vector<int>* cgroup_procs = nullptr;  // Opened for writing.
-  int image = -1;                                  // The monitor's program (O_PATH).
+  const std::vector<int>* cgroup_entries = nullptr;  // OpenCgroupEntry.
+  int image = -1;                                    // The monitor's program (O_PATH).
   int channel = -1;
   char* const* argv = nullptr;
   char* const* envp = nullptr;

@@ -281,8 +281,8 @@ void Core::On(const PauseRequest& event) {
   if (phase_ != Phase::kRunning) {
     return Refuse(event.client, "container " + id_ + " is not running");
   }
-  if (event.pause && paused) return Refuse(event.client, "container " + id_ + " is already paused");
-  if (!event.pause && !paused) return Refuse(event.client, "container " + id_ + " is not paused");
+  if (event.pause && paused) return Refuse(event.client, "Container " + id_ + " is already paused");
+  if (!event.pause && !paused) return Refuse(event.client, "Container " + id_ + " is not paused");
   if (event.client != 0) pause_clients_.push_back(event.client);
   freezing_ = event.pause;
   if (event.pause) health_.Cancel(&actions_);

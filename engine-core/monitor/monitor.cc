@@ -25,6 +25,7 @@ using std::chrono::seconds;
 
 // How long memory for large batches is kept after it was used.
 constexpr BootTime kReleaseAfter = seconds(1);
+constexpr BootTime kStateRetry = std::chrono::milliseconds(200);
 
 // Start and end of the program's read-only pages, from the linker.
 extern "C" char __executable_start;
@@ -197,12 +198,24 @@ void Monitor::Do(const CancelTimer& action) {
 }
 
 void Monitor::Do(const WriteState&) {
-  if (!Failpoint("monitor.state.write")) return;
-  // Without room for the state there is nobody to tell; the next change tries again.
-  const Status written =
-      WriteFileAtomically(message_.spec.run_dir + "/state.json", StateToJson(core_.state()), 0600,
-                          Durability::kVolatile);
-  if (!written) Journal("state_lost", {{"error", written.error().Text()}});
+  if (state_timer_ != 0) loop_->CancelTimer(std::exchange(state_timer_, 0));
+  Status written = Failpoint("monitor.state.write");
+  if (written) {
+    written = WriteFileAtomically(message_.spec.run_dir + "/state.json", StateToJson(core_.state()),
+                                  0600, Durability::kVolatile);
+  }
+  if (written) {
+    state_lost_ = false;
+    return;
+  }
+  // Without room for the state nobody knows how the container fares: tried until there is some.
+  if (!std::exchange(state_lost_, true)) {
+    Journal("state_lost", {{"error", written.error().Text()}});
+  }
+  state_timer_ = loop_->AddTimer(Now() + kStateRetry, [this] {
+    state_timer_ = 0;
+    Do(WriteState{});
+  });
 }
 
 void Monitor::Do(const RunProbe& action) {

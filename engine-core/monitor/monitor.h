@@ -106,6 +106,8 @@ class Monitor {
   bool working_ = false;
   std::array<EventLoop::TimerId, kTimerKinds> timers_ = {};
   EventLoop::TimerId release_timer_ = 0;
+  EventLoop::TimerId state_timer_ = 0;  // While the state could not be written.
+  bool state_lost_ = false;
   EventLoop::TimerId end_timer_ = 0;
   std::string journal_folder_;
 

@@ -212,8 +212,12 @@ void Monitor::OnOom() {
     loop_->Remove(oom_events_.get());
     return oom_events_.Reset();
   }
-  const Result<int64_t> kills = CountOomKills(message_.spec.memory_cgroup, message_.spec.unified);
-  if (kills && *kills > oom_kills_) Post(OomHappened{});
+  const RuntimeSpec& spec = message_.spec;
+  const Result<int64_t> kills = CountOomKills(spec.memory_cgroup, spec.unified);
+  if (kills && *kills > oom_kills_) return Post(OomHappened{});
+  // v1 tells when memory has run out, which is before the kill it leads to.
+  const Result<bool> off = OomKillerIsOff(spec.memory_cgroup, spec.unified);
+  if (!spec.unified && off && !*off) Post(OomHappened{});
 }
 
 }  // namespace skiff::engine::monitor

@@ -247,6 +247,7 @@ void Fields(A& a, T& v) {
   a("image", v.image);
   a("command", v.command);
   a("layers", v.layers);
+  a("writable_layer", v.writable_layer);
   a("config", v.config);
   a("endpoints", v.endpoints);
   a("ports", v.ports);
@@ -271,6 +272,13 @@ void Fields(A& a, T& v) {
   a("on_build", v.on_build);
 }
 template <typename A, typename T>
+requires std::is_same_v<std::remove_const_t<T>, LayerBlob>
+void Fields(A& a, T& v) {
+  a("digest", v.digest);
+  a("size", v.size);
+  a("media_type", v.media_type);
+}
+template <typename A, typename T>
 requires std::is_same_v<std::remove_const_t<T>, ImageRecord>
 void Fields(A& a, T& v) {
   a("id", v.image.id);
@@ -283,8 +291,21 @@ void Fields(A& a, T& v) {
   a("author", v.image.author);
   a("comment", v.image.comment);
   a("config", v.image.config);
+  a("variant", v.image.variant);
+  a("parent", v.image.parent);
   a("layer_ids", v.layer_ids);
+  a("layer_blobs", v.layer_blobs);
   a("manifest", v.manifest);
+  a("index", v.index);
+}
+template <typename A, typename T>
+requires std::is_same_v<std::remove_const_t<T>, CacheEntry>
+void Fields(A& a, T& v) {
+  a("key", v.key);
+  a("document", v.document);
+  a("layers", v.layers);
+  a("created_at", v.created_at);
+  a("used_at", v.used_at);
 }
 template <typename A, typename T>
 requires std::is_same_v<std::remove_const_t<T>, Subnet>
@@ -416,6 +437,12 @@ std::string Encode(const NetworkRecord& record) {
 }
 Status Decode(std::string_view json, NetworkRecord* record) {
   return Guarded(json, "network", [&](const Json& in) { FromJson(in, *record); });
+}
+std::string Encode(const CacheEntry& entry) {
+  return EncodeRecord(entry);
+}
+Status Decode(std::string_view json, CacheEntry* entry) {
+  return Guarded(json, "build cache", [&](const Json& in) { FromJson(in, *entry); });
 }
 std::string Encode(const Volume& volume) {
   return EncodeRecord(volume);

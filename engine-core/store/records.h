@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "engine-core/images.h"
 #include "engine-core/types.h"
 
 // What the store keeps of each object: everything that was decided when it was made. Written as
@@ -33,7 +34,9 @@ struct ContainerRecord {
   std::string image;
   std::vector<std::string> command;
   std::vector<std::string> layers;  // Ids, bottom first.
-  ContainerConfig config;           // With the image's defaults merged in.
+  // Folder of a layer in the making it writes to instead of one of its own, "" for none.
+  std::string writable_layer;
+  ContainerConfig config;  // With the image's defaults merged in.
   std::vector<EndpointRecord> endpoints;
   std::vector<PublishedPort> ports;
   std::vector<Mount> mounts;
@@ -47,10 +50,19 @@ struct LayerRecord {
   int64_t created_at = 0;
 };
 
+// A layer as it came or was sent: one of the archives it can be had as.
+struct LayerBlob {
+  std::string digest;  // "sha256:...", "" for one that was made here and has never been sent.
+  int64_t size = 0;
+  std::string media_type;
+};
+
 struct ImageRecord {
   Image image;                         // Without references.
   std::vector<std::string> layer_ids;  // Bottom first.
-  std::string manifest;                // Digest of the manifest's blob.
+  std::vector<LayerBlob> layer_blobs;  // One for each layer.
+  std::string manifest;                // Digest of the manifest's blob, "" when there is none yet.
+  std::string index;                   // Of the list it was chosen from, "" for none.
 };
 
 struct NetworkRecord {
@@ -65,6 +77,8 @@ std::string Encode(const ImageRecord& record);
 Status Decode(std::string_view json, ImageRecord* record);
 std::string Encode(const NetworkRecord& record);
 Status Decode(std::string_view json, NetworkRecord* record);
+std::string Encode(const CacheEntry& entry);
+Status Decode(std::string_view json, CacheEntry* entry);
 std::string Encode(const Volume& volume);
 Status Decode(std::string_view json, Volume* volume);
 

@@ -27,6 +27,10 @@ constexpr std::array kMigrations = {
       CREATE TABLE layers(id TEXT PRIMARY KEY, size INTEGER NOT NULL,
                           created_at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
     )sql"},
+    Migration{2, R"sql(
+      CREATE TABLE build_cache(key TEXT PRIMARY KEY,
+                               document TEXT NOT NULL) STRICT, WITHOUT ROWID;
+    )sql"},
 };
 
 std::string Text(std::string_view text) {
@@ -120,9 +124,28 @@ Status Store::Fresh() {
   SKIFF_ASSIGN(const int64_t version, database_->DataVersion());
   if (version != data_version_) {
     SKIFF_TRY(Load());
+    EditAnew();
     data_version_ = version;
   }
   return LoadVolatile();
+}
+
+// What this process changes, above what others have committed since.
+void Store::EditAnew() {
+  for (auto it = edits_.begin(); it != edits_.end();) {
+    const auto& [id, edits] = *it;
+    const auto row = containers_.base.find(id);
+    if (row == containers_.base.end()) {
+      // Removed meanwhile: it does not rise from the dead.
+      containers_.changes.erase(id);
+      it = edits_.erase(it);
+      continue;
+    }
+    auto record = std::make_shared<ContainerRecord>(*row->second);
+    for (const Edit& edit : edits) edit(*record);
+    containers_.changes[id] = std::move(record);
+    ++it;
+  }
 }
 
 Status Store::Load() {
@@ -211,17 +234,43 @@ Result<Ptr<ContainerRecord>> Store::FindContainer(std::string_view ref) {
 Status Store::Put(ContainerRecord record) {
   const std::lock_guard lock(mutex_);
   SKIFF_TRY(Fresh());
-  auto row = std::make_shared<ContainerRecord>(std::move(record));
-  if (!row->config.auto_remove) {
-    if (containers_.base.contains(row->id)) updated_containers_.insert(row->id);
-    containers_.changes[row->id] = std::move(row);
-    return {};
-  }
+  if (record.config.auto_remove) return WriteVolatile(record);
+  const std::string id = record.id;
+  containers_.changes[id] = std::make_shared<ContainerRecord>(std::move(record));
+  return {};
+}
+
+Status Store::WriteVolatile(const ContainerRecord& record) {
   SKIFF_TRY(Failpoint("store.volatile_row"));
-  SKIFF_TRY(WriteFileAtomically(layout_.volatile_row(row->id), EncodeWhole(*row), 0600,
+  SKIFF_TRY(WriteFileAtomically(layout_.volatile_row(record.id), EncodeWhole(record), 0600,
                                 Durability::kVolatile));
   rows_stamp_ = -1;
   return {};
+}
+
+Result<ContainerRecord> Store::Update(const std::string& id, Edit edit) {
+  const std::lock_guard lock(mutex_);
+  SKIFF_TRY(Fresh());
+  if (volatile_.contains(id)) {
+    // Written at once: nobody else may read it before and write it after.
+    SKIFF_ASSIGN(const FileLock writer,
+                 FileLock::Acquire(layout_.lock("rows"), FileLock::Mode::kExclusive));
+    rows_stamp_ = -1;
+    SKIFF_TRY(LoadVolatile());
+    const auto row = volatile_.find(id);
+    if (row == volatile_.end()) return Fail(Code::kNotFound, "No such container: " + id);
+    ContainerRecord record = *row->second;
+    edit(record);
+    SKIFF_TRY(WriteVolatile(record));
+    return record;
+  }
+  const auto row = containers_.Find(id);
+  if (!row) return Fail(Code::kNotFound, "No such container: " + id);
+  auto record = std::make_shared<ContainerRecord>(*row);
+  edit(*record);
+  if (containers_.base.contains(id)) edits_[id].push_back(std::move(edit));
+  containers_.changes[id] = record;
+  return *record;
 }
 
 Status Store::EraseContainer(const std::string& id) {
@@ -235,6 +284,7 @@ Status Store::EraseContainer(const std::string& id) {
     rows_stamp_ = -1;
     return {};
   }
+  edits_.erase(id);
   if (containers_.base.contains(id)) {
     containers_.changes[id] = nullptr;
   } else {
@@ -273,6 +323,36 @@ SKIFF_STORE_TABLE(Volume, Volumes, EraseVolume, volumes_, config.name)
 SKIFF_STORE_TABLE(ImageRecord, Images, EraseImage, images_, image.id)
 SKIFF_STORE_TABLE(LayerRecord, Layers, EraseLayer, layers_, id)
 #undef SKIFF_STORE_TABLE
+
+Status Store::FreshCache() {
+  SKIFF_TRY(Fresh());
+  if (cache_version_ == data_version_) return {};
+  SKIFF_ASSIGN(cache_.base,
+               LoadDocuments<CacheEntry>(*database_, "SELECT key, document FROM build_cache"));
+  cache_version_ = data_version_;
+  return {};
+}
+
+Result<std::vector<Ptr<CacheEntry>>> Store::CacheEntries() {
+  const std::lock_guard lock(mutex_);
+  SKIFF_TRY(FreshCache());
+  return cache_.All();
+}
+
+Status Store::Put(CacheEntry entry) {
+  const std::lock_guard lock(mutex_);
+  SKIFF_TRY(FreshCache());
+  const std::string key = entry.key;
+  cache_.changes[key] = std::make_shared<CacheEntry>(std::move(entry));
+  return {};
+}
+
+Status Store::EraseCacheEntry(const std::string& key) {
+  const std::lock_guard lock(mutex_);
+  SKIFF_TRY(FreshCache());
+  cache_.changes[key] = nullptr;
+  return {};
+}
 
 Result<Ptr<NetworkRecord>> Store::FindNetwork(std::string_view ref) {
   SKIFF_ASSIGN(const auto rows, Networks());
@@ -335,7 +415,8 @@ bool Store::Changing(const std::string& key) {
 bool Store::pending() {
   const std::lock_guard lock(mutex_);
   return !containers_.changes.empty() || !networks_.changes.empty() || !volumes_.changes.empty() ||
-         !images_.changes.empty() || !references_.changes.empty() || !layers_.changes.empty();
+         !images_.changes.empty() || !references_.changes.empty() || !layers_.changes.empty() ||
+         !cache_.changes.empty();
 }
 
 Status Store::WriteContainers() {
@@ -415,6 +496,9 @@ Status Store::WriteOthers() {
                          "DELETE FROM image_references WHERE name=?1",
                          "INSERT OR REPLACE INTO image_references(name, image_id) VALUES(?1,?2)",
                          [](Statement& put, const std::string& id) { put.Bind(2, id); }));
+  SKIFF_TRY(WriteChanges(*database_, cache_.changes, "DELETE FROM build_cache WHERE key=?1",
+                         "INSERT OR REPLACE INTO build_cache(key, document) VALUES(?1,?2)",
+                         [](Statement& put, const CacheEntry& row) { put.Bind(2, Encode(row)); }));
   return WriteChanges(*database_, layers_.changes, "DELETE FROM layers WHERE id=?1",
                       "INSERT OR REPLACE INTO layers(id, size, created_at) VALUES(?1,?2,?3)",
                       [](Statement& put, const LayerRecord& row) {
@@ -436,11 +520,7 @@ Status Store::Commit() {
   SKIFF_ASSIGN(const FileLock writer,
                FileLock::Acquire(layout_.lock("store"), FileLock::Mode::kExclusive));
   const std::lock_guard lock(mutex_);
-  // A container that another command has removed since does not rise from the dead.
   SKIFF_TRY(Fresh());
-  for (const std::string& id : updated_containers_) {
-    if (!containers_.base.contains(id)) containers_.changes.erase(id);
-  }
   SKIFF_TRY(database_->Execute("BEGIN IMMEDIATE"));
   if (Status written = WriteAll(); !written) {
     // The changes stay pending; a failed rollback would only repeat the first failure.
@@ -448,13 +528,14 @@ Status Store::Commit() {
     return written;
   }
   ++commits_;
-  updated_containers_.clear();
+  edits_.clear();
   containers_.Settle();
   networks_.Settle();
   volumes_.Settle();
   images_.Settle();
   references_.Settle();
   layers_.Settle();
+  cache_.Settle();
   return Failpoint("store.after_commit");
 }
 

@@ -1,9 +1,9 @@
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -30,7 +30,14 @@ class Store {
   Result<std::vector<Ptr<ContainerRecord>>> Containers();
   // Full id, exact name, unique prefix of an id (reference/engine 4.1).
   Result<Ptr<ContainerRecord>> FindContainer(std::string_view ref);
+  // A new container.
   Status Put(ContainerRecord record);
+  // Changes one that exists, and returns how it is then. Other processes change other fields of the
+  // same container meanwhile: `edit` is done once more on the row as the commit finds it, so that
+  // theirs last; it must not depend on anything that does not. One that somebody has removed by
+  // then does not come back.
+  using Edit = std::function<void(ContainerRecord&)>;
+  Result<ContainerRecord> Update(const std::string& id, Edit edit);
   Status EraseContainer(const std::string& id);
 
   Result<std::vector<Ptr<NetworkRecord>>> Networks();
@@ -54,6 +61,10 @@ class Store {
   Result<std::vector<Ptr<LayerRecord>>> Layers();
   Status Put(LayerRecord layer);
   Status EraseLayer(const std::string& id);
+
+  Result<std::vector<Ptr<CacheEntry>>> CacheEntries();
+  Status Put(CacheEntry entry);
+  Status EraseCacheEntry(const std::string& key);
 
   // True while a change of the container, network or volume waits for a commit.
   bool Changing(const std::string& key);
@@ -81,8 +92,11 @@ class Store {
   };
 
   Status Fresh();
+  void EditAnew();
+  Status WriteVolatile(const ContainerRecord& record);
   Status Load();
   Status LoadVolatile();
+  Status FreshCache();
   Status WriteContainers();
   Status WriteOthers();
   Status WriteAll();
@@ -94,13 +108,16 @@ class Store {
   int64_t rows_stamp_ = -1;
   int commits_ = 0;
   Table<ContainerRecord> containers_;
-  std::set<std::string> updated_containers_;  // Changes of rows that others can remove meanwhile.
+  std::map<std::string, std::vector<Edit>> edits_;  // Of rows that others can change meanwhile.
   std::map<std::string, Ptr<ContainerRecord>> volatile_;
   Table<NetworkRecord> networks_;
   Table<Volume> volumes_;
   Table<ImageRecord> images_;
   Table<std::string> references_;
   Table<LayerRecord> layers_;
+  // Read only when somebody asks: a build may leave thousands.
+  Table<CacheEntry> cache_;
+  int64_t cache_version_ = -1;
 };
 
 }  // namespace skiff::engine::store

@@ -40,6 +40,10 @@ int MountByFsconfig(const InitPlan& plan) {
     result = SetFolder(fs, "lowerdir+", plan.lower.items[i]);
   if (result == 0 && plan.upper != nullptr) result = SetFolder(fs, "upperdir", plan.upper);
   if (result == 0 && plan.upper != nullptr) result = SetFolder(fs, "workdir", plan.work);
+  // Neither made nor followed, whatever the kernel's defaults are: a layer says only what an archive
+  // can say (reliability 1d, overlay attributes).
+  if (result == 0) result = SetOption(fs, "redirect_dir", "nofollow");
+  if (result == 0) result = SetOption(fs, "metacopy", "off");
   if (result == 0) result = Syscall(__NR_fsconfig, fs, FSCONFIG_CMD_CREATE, 0, 0, 0);
   if (result == 0) result = Syscall(__NR_fsmount, fs, FSMOUNT_CLOEXEC, 0);
   Close(fs);
@@ -85,6 +89,7 @@ int MountByMount(const InitPlan& plan) {
     options.Add(",workdir=");
     AddEscaped(options, plan.work);
   }
+  options.Add(",redirect_dir=nofollow,metacopy=off");
   if (options.truncated) Die(-E2BIG, "cannot mount the container's layers: there are too many");
   Text<64> target;
   target.Add("/proc/self/fd/");

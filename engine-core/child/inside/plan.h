@@ -70,10 +70,10 @@ struct SysctlPlan {
 
 // What init and further processes have in common.
 struct ProcessPlan {
-  int status = -1;         // Socket to the parent.
-  List<int> keep;          // Sorted: all other descriptors above 2 are closed at once.
-  List<int> cgroup_procs;  // Opened for writing.
-  int input = -1;          // -1: /dev/null
+  int status = -1;           // Socket to the parent.
+  List<int> keep;            // Sorted: all other descriptors above 2 are closed at once.
+  List<int> cgroup_entries;  // Opened for writing.
+  int input = -1;            // -1: /dev/null
   int output = -1;
   int error = -1;
   bool tty = false;

@@ -124,10 +124,10 @@ void ResetProcess(const ProcessPlan& plan) {
 }
 
 void JoinCgroups(const ProcessPlan& plan) {
-  for (const int procs : plan.cgroup_procs) {
-    const Word written = Write(procs, "0", 1);
+  for (const int entry : plan.cgroup_entries) {
+    const Word written = Write(entry, "0", 1);
     if (written < 0) Die(written, "cannot enter the container's cgroup");
-    Close(procs);
+    Close(entry);
   }
 }
 

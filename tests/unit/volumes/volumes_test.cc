@@ -100,15 +100,41 @@ TEST_F(VolumesTest, CopyUpResolvesLinksInsideTheImageOnly) {
 
 TEST_F(VolumesTest, CopyThatWasCutShortIsDoneAnew) {
   ASSERT_TRUE(volumes_.Create("data"));
-  ASSERT_TRUE(ConfigureFailpoints("volumes.copy_up.unmark=error@1"));
-  ASSERT_FALSE(volumes_.CopyUp("data", image_.get(), "/data"));
-  ASSERT_TRUE(ConfigureFailpoints(""));
-  Write("/volumes/data/_data/half", "of a copy");
+  ASSERT_EQ(::mkdir((folder_ + "/volumes/data/copy").c_str(), 0700), 0);
+  Write("/volumes/data/copy/half", "of a copy");
   const auto copied = volumes_.CopyUp("data", image_.get(), "/data");
   ASSERT_TRUE(copied) << copied.error().Text();
   EXPECT_TRUE(*copied);
   EXPECT_EQ(Read("/volumes/data/_data/half"), "?");
   EXPECT_EQ(Read("/volumes/data/_data/file"), "content");
+}
+
+TEST_F(VolumesTest, CopyThatWasCutShortNeverCostsWhatOthersHaveWrittenSince) {
+  ASSERT_TRUE(volumes_.Create("data"));
+  ASSERT_TRUE(ConfigureFailpoints("volumes.copy_up.move=error"));
+  ASSERT_FALSE(volumes_.CopyUp("data", image_.get(), "/data"));
+  ASSERT_TRUE(ConfigureFailpoints(""));
+  Write("/volumes/data/_data/mine", "written by a container");
+  Write("/volumes/data/_data/soft", "in place of a link");
+  EXPECT_TRUE(*volumes_.CopyUp("data", image_.get(), "/data"));
+  EXPECT_EQ(Read("/volumes/data/_data/mine"), "written by a container");
+  EXPECT_EQ(Read("/volumes/data/_data/soft"), "in place of a link");
+  EXPECT_EQ(Read("/volumes/data/_data/file"), "content");
+  EXPECT_FALSE(*volumes_.CopyUp("data", image_.get(), "/data"));
+  for (const char* name : {"copy", "copied"}) {
+    EXPECT_FALSE(std::filesystem::exists(folder_ + "/volumes/data/" + name)) << name;
+  }
+}
+
+TEST_F(VolumesTest, DoomedVolumesAreToldFromForgottenOnes) {
+  ASSERT_TRUE(volumes_.Create("data"));
+  EXPECT_FALSE(volumes_.IsDoomed("data"));
+  ASSERT_TRUE(volumes_.Doom("data"));
+  EXPECT_TRUE(volumes_.IsDoomed("data"));
+  ASSERT_TRUE(volumes_.Spare("data"));
+  EXPECT_FALSE(volumes_.IsDoomed("data"));
+  EXPECT_TRUE(volumes_.Doom("missing"));
+  EXPECT_FALSE(volumes_.IsDoomed("missing"));
 }
 
 TEST(LocalOptionsTest, Table) {
