@@ -1,0 +1,136 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+#include "builder/ignore_file.h"
+#include "builder/plan.h"
+#include "engine-core/engine.h"
+
+// Executes plans: every stage the target needs, as many at once as there are, through the engine's
+// seam. A step whose key is known (in the engine's cache, or in this command) is not done again.
+namespace skiff::builder {
+
+// ---- What a build tells -------------------------------------------------------------------------
+
+enum class StepOutcome { kDone, kCached, kFailed, kCancelled };
+
+// Called by several threads at once.
+class BuildProgress {
+ public:
+  virtual ~BuildProgress() = default;
+  // A step begins: "[2/3] RUN make". Returns what the other calls name it by.
+  virtual int Begin(const std::string& title) = 0;
+  // What its program writes, in pieces as they come.
+  virtual void Output(int step, engine::LogStream stream, std::string_view text) = 0;
+  // One line about what is being done: "writing image sha256:...".
+  virtual void Detail(int step, const std::string& text) = 0;
+  // `message`: why it failed.
+  virtual void End(int step, StepOutcome outcome, const std::string& message) = 0;
+};
+
+// ---- What it is given ---------------------------------------------------------------------------
+
+// A folder files are copied from. It is read in place.
+struct LocalContext {
+  std::string folder;                     // Absolute.
+  const IgnoreMatcher* ignore = nullptr;  // Outlives the build; null: nothing is ignored.
+  bool lasting = true;                    // False: it goes with the build; digests are not kept.
+};
+
+// Either a value or a file that is read when a step asks for it.
+struct BuildSecret {
+  std::optional<std::string> value;
+  std::string path;
+};
+
+struct BuildSettings {
+  std::optional<LocalContext> context;
+  std::map<std::string, LocalContext, std::less<>> contexts;  // By the name of a ContextSource.
+  std::vector<std::string> references;                        // Tags of the image.
+  bool keep_image = true;  // False: only its files and its configuration are of interest.
+  bool no_cache = false;
+  std::vector<std::string> no_cache_stages;  // --no-cache-filter
+  std::string title;                         // Put into titles of steps: "web" of a service.
+
+  // -- of RUN steps --
+  NetworkMode network = NetworkMode::kDefault;  // Of steps that say "default".
+  bool allow_host_network = false;              // --allow network.host
+  bool allow_insecure = false;                  // --allow security.insecure
+  std::string hostname = "buildkitsandbox";
+  std::vector<std::string> extra_hosts;
+  std::vector<std::string> proxies;  // NAME=value: seen by steps, in no key.
+  int64_t shm_size = 0;
+  std::vector<engine::Ulimit> ulimits;
+  std::string cgroup_parent;
+  engine::Resources resources;
+  std::map<std::string, BuildSecret, std::less<>> secrets;
+  std::map<std::string, std::string, std::less<>> agents;  // --ssh: id to socket.
+};
+
+struct BuiltImage {
+  std::string id;  // "sha256:..."
+  std::string config;
+  std::vector<std::string> layers;
+};
+
+// ---- The builder --------------------------------------------------------------------------------
+
+// Base images the engine has; nothing is pulled. The engine outlives it.
+ImageResolver LocalImages(engine::Engine& engine);
+
+struct BuilderOptions {
+  // Folder for what is worth keeping between builds: digests of files, cache mounts.
+  std::string cache_folder;
+  std::function<int64_t()> now;  // Nanoseconds since the epoch.
+  int cancel_fd = -1;            // Readable: every build stops.
+};
+
+// One command's builds. Equal steps of several builds are done once. Thread safe.
+class Builder {
+ public:
+  Builder(engine::Engine& engine, BuilderOptions options);
+  ~Builder();
+  Builder(const Builder&) = delete;
+  Builder& operator=(const Builder&) = delete;
+
+  // Base images: those the engine has; others (with `pull`: all) are pulled. Each is resolved once.
+  ImageResolver Images(bool pull, BuildProgress& progress);
+  // The image stands when it returns; it is durable after the engine's Commit().
+  Result<BuiltImage> Build(const BuildPlan& plan, const BuildSettings& settings,
+                           BuildProgress& progress);
+
+  class Shared;
+
+ private:
+  std::unique_ptr<Shared> shared_;
+};
+
+// The files of an image of these layers into a folder, owned by who runs this: --output type=local.
+Status ExportFiles(engine::Engine& engine, const std::vector<std::string>& layers,
+                   const std::string& folder);
+
+// ---- The cache ----------------------------------------------------------------------------------
+
+struct PruneOptions {
+  bool all = false;                  // Also what an image still uses.
+  std::optional<int64_t> keep_size;  // Bytes: only until no more than this remain.
+  int64_t unused_since = 0;          // Only what was used before this time; 0: all.
+};
+struct PrunedCache {
+  std::vector<std::string> entries;
+  int64_t bytes = 0;
+};
+// Forgets steps, oldest use first, empties cache mounts no step uses, and collects what nothing
+// needs then. Durable after the engine's Commit().
+Result<PrunedCache> PruneCache(engine::Engine& engine, const std::string& cache_folder,
+                               const PruneOptions& options);
+
+}  // namespace skiff::builder

@@ -1,0 +1,246 @@
+// COPY, ADD and WORKDIR.
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "base/diagnostic.h"
+#include "base/failpoint.h"
+#include "base/root_path.h"
+#include "base/text.h"
+#include "base/trace.h"
+#include "builder/execute/archive_kind.h"
+#include "builder/execute/session.h"
+#include "builder/execute/tree_writer.h"
+
+namespace skiff::builder {
+namespace {
+
+// What a step says, without the contents of its files.
+std::string SpecOf(const CopyStep& copy, const std::vector<std::string>& parents) {
+  StepKey key("copy");
+  key.Add(copy.link ? std::vector<std::string>() : parents);
+  key.Add(copy.destination).Add(copy.owner).Add(copy.mode);
+  key.Add(copy.link).Add(copy.parents).Add(copy.unpack_files).Add(copy.unpack_urls);
+  key.Add(copy.excludes);
+  for (const CopySource& source : copy.sources) key.Add(source.path).Add(source.pattern);
+  for (const InlineFile& file : copy.files) key.Add(file.name).Add(file.content);
+  return key.Finish();
+}
+
+// What is wrong with a name that is not there: a rule hides it, or it is another one.
+Error ExplainMissing(const SourceRoot& root, bool is_local, const CopySource& wanted,
+                     const Error& error) {
+  Error out(Code::kNotFound, "failed to compute cache key: " + error.message);
+  out.span = wanted.span;
+  const std::string path = wanted.path.substr(wanted.path.starts_with('/') ? 1 : 0);
+  if (root.ignore != nullptr) {
+    if (const auto* rule = root.ignore->DecidingRule(path)) {
+      out.notes.push_back(
+          {"it is hidden by the rule '" + rule->pattern + "' of the ignore file", rule->span});
+      return out;
+    }
+  }
+  const size_t slash = path.rfind('/');
+  const std::string folder = slash == std::string::npos ? "" : path.substr(0, slash);
+  const auto fd = OpenInRoot(root.fd, folder.empty() ? "/" : folder, O_RDONLY | O_DIRECTORY);
+  if (!fd) {
+    out.notes.push_back({"there is no folder '/" + folder + "' either", {}});
+    return out;
+  }
+  const auto names = NamesIn(fd->get(), folder);
+  if (!names) return out;
+  const std::vector<std::string_view> candidates(names->begin(), names->end());
+  const std::string name = path.substr(slash + 1);
+  if (const std::string near = DidYouMean(name, candidates); !near.empty()) {
+    out.notes.push_back(
+        {"did you mean '" + (folder.empty() ? near : folder + "/" + near) + "'?", {}});
+  } else if (is_local && names->empty()) {
+    out.notes.push_back({"the folder is empty", {}});
+  }
+  return out;
+}
+
+Result<bool> BeginsAsArchive(int root_fd, const SourceItem& item, Fd& file) {
+  if (!S_ISREG(item.node.info.st_mode)) return false;
+  SKIFF_ASSIGN(file, OpenInRoot(root_fd, item.path, O_RDONLY | O_NONBLOCK));
+  char block[512];
+  const ssize_t got = ::pread(file.get(), block, sizeof block, 0);
+  if (got < 0) return FailErrno("cannot read '/" + item.path + "'");
+  return LooksLikeArchive({block, static_cast<size_t>(got)});
+}
+
+}  // namespace
+
+Result<BuildSession::OpenedSource> BuildSession::OpenSource(const Source& source) {
+  OpenedSource opened;
+  const LocalContext* local = nullptr;
+  if (std::holds_alternative<BuildContext>(source)) {
+    if (settings_.context) local = &*settings_.context;
+  } else if (const auto* named = std::get_if<ContextSource>(&source)) {
+    const auto it = settings_.contexts.find(named->name);
+    if (it == settings_.contexts.end()) {
+      return Fail(Code::kUnsupported, "the context '" + named->name + "' is no folder");
+    }
+    local = &it->second;
+  }
+  if (local != nullptr) {
+    SKIFF_ASSIGN(opened.fd, OpenFile(local->folder, O_RDONLY | O_DIRECTORY));
+    opened.folder = local->folder;
+    opened.lasting = local->lasting;
+    opened.root = {opened.fd.get(), local->ignore};
+    return opened;
+  }
+  SKIFF_ASSIGN(opened.layers, LayersOf(source));
+  SKIFF_ASSIGN(opened.layer, shared_.engine().CreateLayer(opened.layers));
+  SKIFF_ASSIGN(opened.fd, opened.layer->OpenRoot());
+  opened.root = {opened.fd.get(), nullptr};
+  return opened;
+}
+
+DigestStore* BuildSession::DigestsOf(const OpenedSource& source) {
+  return source.lasting ? &shared_.Digests(source.folder) : nullptr;
+}
+
+Result<BuildSession::Items> BuildSession::SelectItems(const CopyStep& copy,
+                                                      const OpenedSource& source) {
+  const TraceSpan span("build.select");
+  Items items;
+  for (const CopySource& wanted : copy.sources) {
+    auto selected = SelectSources(source.root, {wanted.path, wanted.pattern, copy.excludes});
+    if (!selected && selected.error().code == Code::kNotFound) {
+      return Fail(ExplainMissing(source.root, source.is_local(), wanted, selected.error()));
+    }
+    if (!selected) return Fail(std::move(selected.error()));
+    items.push_back(std::move(*selected));
+  }
+  return items;
+}
+
+Result<MadeLayer> BuildSession::MakeCopy(const StepPlace& place, const CopyStep& copy) {
+  for (const CopySource& wanted : copy.sources) {
+    if (wanted.kind == CopyKind::kFiles) continue;
+    return Fail(Error(Code::kUnsupported,
+                      "ADD of '" + wanted.path + "': addresses are not supported by this version")
+                    .At(wanted.span));
+  }
+  const std::string spec = SpecOf(copy, place.parents);
+  if (copy.sources.empty()) {
+    Items none;
+    return CopyFound(place, copy, OpenedSource(), none, spec);
+  }
+  const bool is_local = std::holds_alternative<BuildContext>(copy.from) ||
+                        std::holds_alternative<ContextSource>(copy.from);
+  std::string by_layers;
+  if (!is_local) {
+    // Equal layers have equal contents, which need not be looked at then.
+    SKIFF_ASSIGN(const std::vector<std::string> layers, LayersOf(copy.from));
+    by_layers = StepKey("by layers").Add(spec).Add(layers).Finish();
+    if (UsesCache(place.stage)) {
+      SKIFF_ASSIGN(const auto known, FindLayer(EntryKey(by_layers)));
+      if (known) return *known;
+    }
+  }
+  SKIFF_ASSIGN(const OpenedSource source, OpenSource(copy.from));
+  SKIFF_ASSIGN(Items items, SelectItems(copy, source));
+  SKIFF_ASSIGN(const MadeLayer made, CopyFound(place, copy, source, items, spec));
+  if (!is_local && made.keep) SKIFF_TRY(KeepLayer(EntryKey(by_layers), made));
+  return made;
+}
+
+Result<MadeLayer> BuildSession::CopyFound(const StepPlace& place, const CopyStep& copy,
+                                          const OpenedSource& source, Items& items,
+                                          const std::string& spec) {
+  TraceSpan span("build.digest");
+  StepKey key("contents");
+  key.Add(spec);
+  DigestStore* store = DigestsOf(source);
+  for (std::vector<SourceItem>& selected : items) {
+    SKIFF_TRY(DigestFiles(source.fd.get(), selected, store));
+    const bool owned_by_root = source.is_local() || !copy.owner.empty();
+    SKIFF_ASSIGN(const std::string digest, DigestItems(source.fd.get(), selected, owned_by_root));
+    key.Add(digest);
+  }
+  span.Done();
+  return Cached(place, key.Finish(), [&] { return CopyFiles(place, copy, source, items); });
+}
+
+Result<MadeLayer> BuildSession::CopyFiles(const StepPlace& place, const CopyStep& copy,
+                                          const OpenedSource& source, const Items& items) {
+  const TraceSpan span("build.copy");
+  SKIFF_TRY(Failpoint("build.copy"));
+  SKIFF_ASSIGN(const auto layer, shared_.engine().CreateLayer(copy.link ? std::vector<std::string>()
+                                                                        : place.parents));
+  bool changed = false;
+  {
+    SKIFF_ASSIGN(const Fd root, layer->OpenRoot());
+    WriteOptions options;
+    options.mode = copy.mode;
+    options.owned_by_root = source.is_local();
+    if (!copy.owner.empty()) {
+      SKIFF_ASSIGN(options.owner, ResolveOwner(root.get(), copy.owner));
+    }
+    SKIFF_ASSIGN(const Fd written, layer->OpenWritten());
+    TreeWriter writer(source.fd.get(), root.get(), options, written.get());
+    for (const std::vector<SourceItem>& selected : items) {
+      for (const SourceItem& item : selected) {
+        if (Stopped()) return Fail(Code::kCancelled, "the build was stopped");
+        if (copy.unpack_files) {
+          SKIFF_ASSIGN(const bool unpacked, Unpack(source, item, root.get(), copy));
+          if (unpacked) continue;
+        }
+        SKIFF_TRY(writer.Copy(item, copy.destination));
+      }
+    }
+    for (const InlineFile& file : copy.files) {
+      SKIFF_TRY(writer.WriteFile(file.name, file.content, copy.destination));
+    }
+    changed = writer.source_changed();
+  }
+  SKIFF_ASSIGN(MadeLayer made, Commit(*layer));
+  made.keep = !changed;
+  return made;
+}
+
+// An archive's files go to the destination, merged with what is there.
+Result<bool> BuildSession::Unpack(const OpenedSource& source, const SourceItem& item, int target,
+                                  const CopyStep& copy) {
+  Fd file;
+  SKIFF_ASSIGN(const bool maybe, BeginsAsArchive(source.fd.get(), item, file));
+  if (!maybe) return false;
+  WriteOptions options;
+  options.archive_since = shared_.now();
+  SKIFF_ASSIGN(const auto layer, shared_.engine().CreateLayer({}));
+  SKIFF_ASSIGN(const bool unpacked, shared_.engine().UnpackArchive(file.get(), *layer));
+  if (!unpacked) return false;
+  SKIFF_ASSIGN(const Fd root, layer->OpenRoot());
+  if (!copy.owner.empty()) {
+    SKIFF_ASSIGN(options.owner, ResolveOwner(target, copy.owner));
+  }
+  SKIFF_ASSIGN(const std::vector<SourceItem> all,
+               SelectSources({root.get(), nullptr}, {"/", "", {}}));
+  TreeWriter writer(root.get(), target, options);
+  for (const SourceItem& everything : all) {
+    SKIFF_TRY(writer.Copy(everything, copy.destination));
+  }
+  return true;
+}
+
+Result<MadeLayer> BuildSession::MakeWorkdir(const StepPlace& place, const WorkdirStep& workdir) {
+  StepKey key("workdir");
+  key.Add(place.parents).Add(workdir.path).Add(workdir.owner);
+  return Cached(place, key.Finish(), [&]() -> Result<MadeLayer> {
+    SKIFF_ASSIGN(const auto layer, shared_.engine().CreateLayer(place.parents));
+    {
+      SKIFF_ASSIGN(const Fd root, layer->OpenRoot());
+      WriteOptions options;
+      if (!workdir.owner.empty()) {
+        SKIFF_ASSIGN(options.owner, ResolveOwner(root.get(), workdir.owner));
+      }
+      SKIFF_TRY(TreeWriter(-1, root.get(), options).MakeFolders(workdir.path));
+    }
+    return Commit(*layer);
+  });
+}
+
+}  // namespace skiff::builder

@@ -1,0 +1,114 @@
+#pragma once
+
+#include <future>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/fd.h"
+#include "builder/execute/shared.h"
+#include "builder/execute/source_tree.h"
+#include "builder/execute/step_key.h"
+
+namespace skiff::builder {
+
+// One Build(): its stages, each in a thread of its own.
+class BuildSession {
+ public:
+  BuildSession(Builder::Shared& shared, const BuildPlan& plan, const BuildSettings& settings,
+               BuildProgress& progress)
+      : shared_(shared), plan_(plan), settings_(settings), progress_(progress) {}
+
+  Result<BuiltImage> Run();
+
+ private:
+  struct StageOutput {
+    std::vector<std::string> layers;  // Diff ids, bottom first.
+    std::vector<int64_t> created;     // Of those that no base image has.
+  };
+  // Where a step's files come from.
+  struct OpenedSource {
+    std::unique_ptr<engine::WritableLayer> layer;  // Of stages and images.
+    Fd fd;
+    SourceRoot root;
+    std::string folder;               // Of folders on this machine.
+    bool lasting = false;             // The folder is there in the next build, too.
+    std::vector<std::string> layers;  // Of stages and images.
+    bool is_local() const { return !folder.empty(); }
+  };
+  // What one step is done on.
+  struct StepPlace {
+    const PlannedStage& stage;
+    const Step& step;
+    const std::vector<std::string>& parents;
+    int progress;  // Of the step.
+  };
+  using Items = std::vector<std::vector<SourceItem>>;  // By source of the step.
+
+  // -- session.cc --
+  Result<StageOutput> RunStage(const PlannedStage& stage);
+  Result<std::vector<std::string>> BaseLayers(const PlannedStage& stage);
+  Result<StageOutput> OutputOf(size_t stage);
+  Result<MadeLayer> MakeStep(const StepPlace& place);
+  Result<std::vector<std::string>> LayersOf(const Source& source);
+  void Stop();
+  bool Stopped() const;
+  std::string TitleOf(const std::string& title) const;
+
+  // -- step_cache.cc --
+  bool UsesCache(const PlannedStage& stage) const;
+  // The cache's layer for `key`, or what `make` makes, which is kept under it.
+  Result<MadeLayer> Cached(const StepPlace& place, const std::string& key,
+                           const std::function<Result<MadeLayer>()>& make);
+  std::string EntryKey(const std::string& key) const;
+  Result<std::optional<MadeLayer>> FindLayer(const std::string& key);
+  Status KeepLayer(const std::string& key, const MadeLayer& made);
+  Result<MadeLayer> Commit(engine::WritableLayer& layer);
+
+  // -- copy_step.cc --
+  Result<MadeLayer> MakeCopy(const StepPlace& place, const CopyStep& copy);
+  Result<OpenedSource> OpenSource(const Source& source);
+  // Where digests of its files are kept; null: nowhere.
+  DigestStore* DigestsOf(const OpenedSource& source);
+  Result<Items> SelectItems(const CopyStep& copy, const OpenedSource& source);
+  Result<MadeLayer> CopyFound(const StepPlace& place, const CopyStep& copy,
+                              const OpenedSource& source, Items& items, const std::string& spec);
+  Result<MadeLayer> CopyFiles(const StepPlace& place, const CopyStep& copy,
+                              const OpenedSource& source, const Items& items);
+  Result<bool> Unpack(const OpenedSource& source, const SourceItem& item, int target,
+                      const CopyStep& copy);
+  Result<MadeLayer> MakeWorkdir(const StepPlace& place, const WorkdirStep& workdir);
+
+  // -- run_step.cc, run_mounts.cc --
+  struct RunMounts;
+  Result<MadeLayer> MakeRun(const StepPlace& place, const RunStep& run);
+  Result<std::string> RunKey(const StepPlace& place, const RunStep& run);
+  Result<MadeLayer> Execute(const StepPlace& place, const RunStep& run);
+  Result<engine::ContainerConfig> ContainerOf(const RunStep& run, engine::WritableLayer& layer,
+                                              RunMounts& mounts);
+  Result<int> RunContainer(const engine::ContainerConfig& config, int progress, RunMounts& mounts);
+  Result<int> Follow(engine::Session& session, const Fd& out, const Fd& err, int progress);
+  Result<int> AwaitEnd(engine::Session& session) const;
+  Status AddMounts(const RunStep& run, engine::ContainerConfig& config, RunMounts& mounts);
+  Status AddBind(const Mount& mount, engine::ContainerConfig& config, RunMounts& mounts);
+  Status AddCache(const Mount& mount, engine::ContainerConfig& config, RunMounts& mounts);
+  Status AddSecret(const Mount& mount, engine::ContainerConfig& config, RunMounts& mounts);
+  Status AddAgent(const Mount& mount, int number, engine::ContainerConfig& config);
+  Status AddScript(const Script& script, engine::ContainerConfig& config, RunMounts& mounts);
+  Result<std::string> CopyForMount(const Mount& mount, const OpenedSource& source,
+                                   RunMounts& mounts);
+
+  // -- image_of.cc --
+  Result<BuiltImage> MakeImage(const StageOutput& output);
+
+  Builder::Shared& shared_;
+  const BuildPlan& plan_;
+  const BuildSettings& settings_;
+  BuildProgress& progress_;
+  std::vector<std::shared_future<Result<StageOutput>>> outputs_;  // By stage.
+  Fd stop_;  // Readable once a stage has failed.
+};
+
+}  // namespace skiff::builder

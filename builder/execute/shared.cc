@@ -1,0 +1,52 @@
+#include "builder/execute/shared.h"
+
+#include "base/identity.h"
+
+namespace skiff::builder {
+
+template <typename T>
+Result<T> Builder::Shared::OnceIn(Table<T>& table, const std::string& key,
+                                  const std::function<Result<T>()>& make) {
+  std::promise<Result<T>> promise;
+  {
+    std::unique_lock lock(mutex_);
+    if (const auto it = table.find(key); it != table.end()) {
+      const auto other = it->second;
+      lock.unlock();
+      return other.get();
+    }
+    table.emplace(key, promise.get_future().share());
+  }
+  Result<T> made = make();
+  promise.set_value(made);
+  return made;
+}
+
+Result<MadeLayer> Builder::Shared::Once(const std::string& key,
+                                        const std::function<Result<MadeLayer>()>& make) {
+  return OnceIn(layers_, key, make);
+}
+
+Result<ImageDescription> Builder::Shared::DescribeOnce(
+    const std::string& key, const std::function<Result<ImageDescription>()>& make) {
+  return OnceIn(images_, key, make);
+}
+
+DigestStore& Builder::Shared::Digests(const std::string& folder) {
+  const std::lock_guard lock(mutex_);
+  auto& store = digests_[folder];
+  if (!store) {
+    store = std::make_unique<DigestStore>(options_.cache_folder + "/digests/" +
+                                          Sha256Hex(folder).substr(0, 32));
+  }
+  return *store;
+}
+
+void Builder::Shared::SaveDigests() {
+  const std::lock_guard lock(mutex_);
+  for (const auto& [folder, store] : digests_) {
+    [[maybe_unused]] const Status saved = store->Save();
+  }
+}
+
+}  // namespace skiff::builder

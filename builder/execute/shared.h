@@ -1,0 +1,58 @@
+#pragma once
+
+#include <functional>
+#include <future>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "builder/build.h"
+#include "builder/execute/tree_digest.h"
+
+namespace skiff::builder {
+
+// A layer that a step has made, or that the cache had.
+struct MadeLayer {
+  std::string diff_id;
+  int64_t created_at = 0;
+  bool cached = false;
+  int64_t size = 0;
+  bool keep = true;  // False: what it was made of changed meanwhile.
+};
+
+// What the builds of one command share. Thread safe.
+class Builder::Shared {
+ public:
+  Shared(engine::Engine& engine, BuilderOptions options)
+      : engine_(engine), options_(std::move(options)) {}
+
+  engine::Engine& engine() { return engine_; }
+  const BuilderOptions& options() const { return options_; }
+  int64_t now() const { return options_.now(); }
+
+  // Runs `make` for the first caller with this key; the others wait for what comes out.
+  Result<MadeLayer> Once(const std::string& key, const std::function<Result<MadeLayer>()>& make);
+  // The same for the descriptions of base images.
+  Result<ImageDescription> DescribeOnce(const std::string& key,
+                                        const std::function<Result<ImageDescription>()>& make);
+  // Digests of the files of a folder. They are saved with SaveDigests().
+  DigestStore& Digests(const std::string& folder);
+  // What cannot be saved costs time in the next build, nothing else.
+  void SaveDigests();
+
+ private:
+  template <typename T>
+  using Table = std::map<std::string, std::shared_future<Result<T>>>;
+  template <typename T>
+  Result<T> OnceIn(Table<T>& table, const std::string& key, const std::function<Result<T>()>& make);
+
+  engine::Engine& engine_;
+  BuilderOptions options_;
+  std::mutex mutex_;
+  Table<MadeLayer> layers_;
+  Table<ImageDescription> images_;
+  std::map<std::string, std::unique_ptr<DigestStore>> digests_;
+};
+
+}  // namespace skiff::builder

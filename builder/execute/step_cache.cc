@@ -1,0 +1,76 @@
+// What need not be done again.
+#include <algorithm>
+
+#include "base/failpoint.h"
+#include "base/text.h"
+#include "builder/execute/session.h"
+
+namespace skiff::builder {
+namespace {
+
+// A use is written down at most this often: it costs a commit.
+constexpr int64_t kUseInterval = int64_t{3600} * 1'000'000'000;
+
+}  // namespace
+
+bool BuildSession::UsesCache(const PlannedStage& stage) const {
+  if (settings_.no_cache) return false;
+  return std::ranges::none_of(settings_.no_cache_stages, [&](const std::string& name) {
+    return EqualsIgnoreCase(name, stage.name) || EqualsIgnoreCase(name, stage.title);
+  });
+}
+
+Result<std::optional<MadeLayer>> BuildSession::FindLayer(const std::string& key) {
+  SKIFF_ASSIGN(std::optional<engine::CacheEntry> entry, shared_.engine().FindCacheEntry(key));
+  if (!entry || entry->layers.size() != 1) return std::optional<MadeLayer>();
+  MadeLayer made;
+  made.diff_id = entry->layers[0];
+  made.created_at = entry->created_at;
+  made.cached = true;
+  made.size = ParseNumber<int64_t>(entry->document).value_or(0);
+  const int64_t now = shared_.now();
+  if (now - entry->used_at > kUseInterval) {
+    entry->used_at = now;
+    SKIFF_TRY(shared_.engine().PutCacheEntry(*entry));
+  }
+  return made;
+}
+
+Status BuildSession::KeepLayer(const std::string& key, const MadeLayer& made) {
+  SKIFF_TRY(Failpoint("build.keep_layer"));
+  return shared_.engine().PutCacheEntry(
+      {key, std::to_string(made.size), {made.diff_id}, made.created_at, shared_.now()});
+}
+
+Result<MadeLayer> BuildSession::Commit(engine::WritableLayer& layer) {
+  engine::CommitLayerOptions options;
+  if (plan_.source_date_epoch) options.latest_time = *plan_.source_date_epoch * 1'000'000'000;
+  SKIFF_TRY(Failpoint("build.commit_layer"));
+  SKIFF_ASSIGN(const engine::Layer committed, shared_.engine().CommitLayer(layer, options));
+  MadeLayer made;
+  made.diff_id = committed.diff_id;
+  made.created_at = options.latest_time.value_or(shared_.now());
+  made.size = committed.size;
+  return made;
+}
+
+std::string BuildSession::EntryKey(const std::string& key) const {
+  return StepKey("step").Add(key).Add(plan_.source_date_epoch.value_or(-1)).Finish();
+}
+
+Result<MadeLayer> BuildSession::Cached(const StepPlace& place, const std::string& key,
+                                       const std::function<Result<MadeLayer>()>& make) {
+  const std::string id = EntryKey(key);
+  const bool cache = UsesCache(place.stage);
+  return shared_.Once(id + (cache ? "" : " anew"), [&]() -> Result<MadeLayer> {
+    if (cache) {
+      SKIFF_ASSIGN(const auto known, FindLayer(id));
+      if (known) return *known;
+    }
+    SKIFF_ASSIGN(const MadeLayer made, make());
+    if (made.keep) SKIFF_TRY(KeepLayer(id, made));
+    return made;
+  });
+}
+
+}  // namespace skiff::builder
