@@ -36,6 +36,27 @@ constexpr Flag kGlobal[] = {
     {"insecure-registry", 0, kList},
 };
 
+constexpr Flag kBuild[] = {
+    {"build-arg", 0, kList, "stringArray", "Set build-time variables for services"},
+    {"builder", 0, kText},
+    {"check", 0, kBool, "", "Check build configuration"},
+    {"compress", 0, kBool},
+    {"force-rm", 0, kBool},
+    {"memory", 'm', kText},
+    {"no-cache", 0, kBool, "", "Do not use cache when building the image"},
+    {"no-rm", 0, kBool},
+    {"parallel", 0, kBool},
+    {"print", 0, kBool, "", "Print equivalent bake file"},
+    {"provenance", 0, kText},
+    {"pull", 0, kBool, "", "Always attempt to pull a newer version of the image"},
+    {"push", 0, kBool, "", "Push service images"},
+    {"quiet", 'q', kBool, "", "Suppress the build output"},
+    {"sbom", 0, kText},
+    {"ssh", 0, kList, "list", "Set SSH authentications used when building service images"},
+    {"with-dependencies", 0, kBool, "", "Also build dependencies (transitively)"},
+    kHelp,
+};
+
 constexpr Flag kCreate[] = {
     {"build", 0, kBool, "", kBuildHelp},
     {"force-recreate", 0, kBool, "",
@@ -268,6 +289,18 @@ constexpr Flag kImages[] = {
     {"format", 0, kText, "string", "Format the output. Values: [table | json]", "table"},
     {"quiet", 'q', kBool, "", "Only display IDs"},
     kHelp};
+constexpr Flag kPull[] = {
+    {"ignore-buildable", 0, kBool, "", "Ignore images that can be built"},
+    {"ignore-pull-failures", 0, kBool, "", "Pull what it can and ignores images with pull failures"},
+    {"include-deps", 0, kBool, "", "Also pull services declared as dependencies"},
+    {"policy", 0, kText, "string", "Apply pull policy (\"missing\"|\"always\")"},
+    {"quiet", 'q', kBool, "", "Pull without printing progress information"},
+    kHelp};
+constexpr Flag kPush[] = {
+    {"ignore-push-failures", 0, kBool, "", "Push what it can and ignores images with push failures"},
+    {"include-deps", 0, kBool, "", "Also push images of services declared as dependencies"},
+    {"quiet", 'q', kBool, "", "Push without printing progress information"},
+    kHelp};
 constexpr Flag kVolumes[] = {
     {"format", 0, kText, "string", "Format output: table, table TEMPLATE, json, or a Go template",
      "table"},
@@ -280,6 +313,9 @@ constexpr Flag kVersion[] = {
 constexpr Flag kHelpOnly[] = {kHelp};
 
 constexpr Command kCommands[] = {
+    {"build", "", "[SERVICE...]", 0, kAnyNumber, false, "Build or rebuild services",
+     "build\nbuild --no-cache web\nbuild --build-arg VERSION=2 --with-dependencies web", kBuild,
+     RunBuild},
     {"up", "", "[SERVICE...]", 0, kAnyNumber, false, "Create and start containers",
      "up -d --wait\nup --scale web=3 web\nup --exit-code-from tests", kUp, RunUp},
     {"down", "", "[SERVICES]", 0, kAnyNumber, false, "Stop and remove containers, networks",
@@ -324,6 +360,10 @@ constexpr Command kCommands[] = {
      "Block until containers of all (or specified) services stop", "wait tests", kWait, RunWait},
     {"images", "", "[SERVICE...]", 0, kAnyNumber, false,
      "List images used by the created containers", "images", kImages, RunComposeImages},
+    {"pull", "", "[SERVICE...]", 0, kAnyNumber, false, "Pull service images",
+     "pull\npull --policy missing web", kPull, RunComposePull},
+    {"push", "", "[SERVICE...]", 0, kAnyNumber, false, "Push service images", "push web", kPush,
+     RunComposePush},
     {"volumes", "", "[SERVICE...]", 0, kAnyNumber, false, "List volumes", "volumes -q", kVolumes,
      RunComposeVolumes},
     {"version", "", "", 0, 0, false, "Show the version information", "version --short", kVersion,

@@ -1,3 +1,4 @@
+#include "cli/build_flags.h"
 #include "cli/command.h"
 #include "cli/terminal.h"
 #include "cli/verbs.h"
@@ -220,6 +221,67 @@ constexpr Flag kImport[] = {
     {"message", 'm', kText, "string", "Set commit message for imported image"},
     kHelp,
 };
+constexpr std::string_view kPlatformHelp = "Choose one of several platforms (os/arch[/variant])";
+constexpr Flag kLoad[] = {
+    {"input", 'i', kText, "string", "Read from tar archive file or OCI layout, instead of STDIN"},
+    {"platform", 0, kText, "string", kPlatformHelp},
+    {"quiet", 'q', kBool, "", "Suppress the load output"},
+    kHelp,
+};
+constexpr Flag kSave[] = {
+    {"format", 0, kText, "string", "Format of the archive (\"docker\"|\"oci\")", "docker"},
+    {"output", 'o', kText, "string", "Write to a file, instead of STDOUT"},
+    {"platform", 0, kText, "string", kPlatformHelp},
+    kHelp,
+};
+constexpr Flag kExport[] = {
+    {"output", 'o', kText, "string", "Write to a file, instead of STDOUT"},
+    kHelp,
+};
+constexpr Flag kCommit[] = {
+    {"author", 'a', kText, "string",
+     "Author (e.g., \"John Hannibal Smith <hannibal@a-team.com>\")"},
+    {"change", 'c', kList, "list", "Apply Dockerfile instruction to the created image"},
+    {"message", 'm', kText, "string", "Commit message"},
+    {"no-pause", 0, kBool, "", "Disable pausing container during commit"},
+    {"pause", 'p', kBool, "", "Pause container during commit", "true"},
+    kHelp,
+};
+constexpr Flag kHistory[] = {
+    {"format", 0, kText, "string", kFormatHelp},
+    {"human", 'H', kBool, "", "Print sizes and dates in human readable format", "true"},
+    {"no-trunc", 0, kBool, "", "Don't truncate output"},
+    {"platform", 0, kText},
+    {"quiet", 'q', kBool, "", "Only show image IDs"},
+    kHelp,
+};
+constexpr Flag kImagePrune[] = {
+    {"all", 'a', kBool, "", "Remove all unused images, not just dangling ones"},
+    {"filter", 0, kList, "filter",
+     "Provide filter values (e.g. \"until=<timestamp>\", label, label!)"},
+    {"force", 'f', kBool, "", "Do not prompt for confirmation"},
+    kHelp,
+};
+constexpr Flag kPull[] = {
+    {"all-tags", 'a', kBool, "", "Download all tagged images in the repository"},
+    {"disable-content-trust", 0, kBool},
+    {"platform", 0, kText, "string", "Set platform if server is multi-platform capable"},
+    {"quiet", 'q', kBool, "", "Suppress verbose output"},
+    kHelp,
+};
+constexpr Flag kPush[] = {
+    {"all-tags", 'a', kBool, "", "Push all tags of an image to the repository"},
+    {"disable-content-trust", 0, kBool},
+    {"platform", 0, kText},
+    {"quiet", 'q', kBool, "", "Suppress verbose output"},
+    kHelp,
+};
+constexpr Flag kLogin[] = {
+    {"password", 'p', kText, "string", "Password or Personal Access Token (PAT)"},
+    {"password-stdin", 0, kBool, "", "Take the Password or PAT from stdin"},
+    {"username", 'u', kText, "string", "Username"},
+    kHelp,
+};
 constexpr Flag kRmi[] = {
     {"force", 'f', kBool, "", "Force removal of the image"},
     {"no-prune", 0, kBool},
@@ -433,6 +495,25 @@ constexpr Command kPortRow = {"port",
 constexpr Command kTopRow = {
     "top", "",        "CONTAINER", 1, 1, false, "Display the running processes of a container",
     "",    kHelpOnly, RunDockerTop};
+constexpr Flag kBuilderPrune[] = {
+    {"all", 'a', kBool, "", "Remove all unused build cache, not just dangling ones"},
+    {"filter", 0, kList, "filter", "Provide filter values (e.g. \"until=24h\")"},
+    {"force", 'f', kBool, "", "Do not prompt for confirmation"},
+    {"keep-storage", 0, kText, "bytes", "Amount of disk space to keep for cache"},
+    {"max-used-space", 0, kText},
+    {"reserved-space", 0, kText},
+    kHelp,
+};
+constexpr Command kBuildRow = {"build",
+                               "b",
+                               "PATH | URL | -",
+                               1,
+                               1,
+                               false,
+                               "Build an image from a Dockerfile",
+                               "build --check .\nbuild --call=targets .",
+                               kBuildFlags,
+                               RunDockerBuild};
 constexpr Command kImportRow = {"import",
                                 "",
                                 "file|- [REPOSITORY[:TAG]]",
@@ -454,6 +535,34 @@ constexpr Command kTagRow = {"tag",
                              "",
                              kHelpOnly,
                              RunImageTag};
+
+constexpr Command kLoadRow = {"load", "", "", 0, 0, false,
+                              "Load an image from a tar archive or STDIN",
+                              "load -i images.tar\nload < images.tar.gz", kLoad, RunImageLoad};
+constexpr Command kSaveRow = {"save", "", "IMAGE [IMAGE...]", 1, kAnyNumber, false,
+                              "Save one or more images to a tar archive (streamed to STDOUT by default)",
+                              "save -o images.tar web db\nsave --format oci web | gzip > web.tgz",
+                              kSave, RunImageSave};
+constexpr Command kExportRow = {"export", "", "CONTAINER", 1, 1, false,
+                                "Export a container's filesystem as a tar archive", "", kExport,
+                                RunContainerExport};
+constexpr Command kCommitRow = {"commit", "", "CONTAINER [REPOSITORY[:TAG]]", 1, 2, false,
+                                "Create a new image from a container's changes",
+                                "commit -c 'CMD [\"server\"]' web web:patched", kCommit,
+                                RunContainerCommit};
+constexpr Command kHistoryRow = {"history", "", "IMAGE", 1, 1, false,
+                                 "Show the history of an image", "", kHistory, RunImageHistory};
+constexpr Command kPullRow = {"pull", "", "NAME[:TAG|@DIGEST]", 1, 1, false,
+                              "Download an image from a registry", "pull localhost:5000/web:1",
+                              kPull, RunImagePull};
+constexpr Command kPushRow = {"push", "", "NAME[:TAG]", 1, 1, false,
+                              "Upload an image to a registry", "push localhost:5000/web:1", kPush,
+                              RunImagePush};
+constexpr Command kLoginRow = {"login", "", "[SERVER]", 0, 1, false, "Authenticate to a registry",
+                               "login -u me --password-stdin registry.example < token", kLogin,
+                               RunLogin};
+constexpr Command kLogoutRow = {"logout", "", "[SERVER]", 0, 1, false, "Log out from a registry",
+                                "", kHelpOnly, RunLogout};
 
 constexpr Command kDockerCommands[] = {
     Run("run --rm -it busybox sh\nrun -d --name web -p 8080:80 nginx"),
@@ -478,8 +587,18 @@ constexpr Command kDockerCommands[] = {
      "inspect web\ninspect -f '{{.State.Status}}' web", kInspect, RunDockerInspect},
     Images("images", ""),
     RemoveImages("rmi", ""),
+    kBuildRow,
     kTagRow,
     kImportRow,
+    kLoadRow,
+    kSaveRow,
+    kExportRow,
+    kCommitRow,
+    kHistoryRow,
+    kPullRow,
+    kPushRow,
+    kLoginRow,
+    kLogoutRow,
     {"version", "", "", 0, 0, false, "Show the version information", "", kVersion,
      RunDockerVersion},
 };
@@ -501,6 +620,8 @@ constexpr Command kContainerCommands[] = {
     kRenameRow,
     kPortRow,
     kTopRow,
+    kExportRow,
+    kCommitRow,
     {"inspect", "", "CONTAINER [CONTAINER...]", 1, kAnyNumber, false,
      "Display detailed information on one or more containers", "", kInspectOne,
      RunContainerInspect},
@@ -508,8 +629,16 @@ constexpr Command kContainerCommands[] = {
 constexpr Command kImageCommands[] = {
     Images("ls", "list"),
     RemoveImages("rm", "remove"),
+    kBuildRow,
     kTagRow,
     kImportRow,
+    kLoadRow,
+    kSaveRow,
+    kHistoryRow,
+    kPullRow,
+    kPushRow,
+    {"prune", "", "", 0, 0, false, "Remove unused images", "image prune -a --filter until=24h",
+     kImagePrune, RunImagePrune},
     {"inspect", "", "IMAGE [IMAGE...]", 1, kAnyNumber, false,
      "Display detailed information on one or more images", "", kInspectOne, RunImageInspect},
 };
@@ -535,6 +664,12 @@ constexpr Command kVolumeCommands[] = {
     {"inspect", "", "VOLUME [VOLUME...]", 1, kAnyNumber, false,
      "Display detailed information on one or more volumes", "", kInspectOne, RunVolumeInspect},
 };
+constexpr Command kBuilderCommands[] = {
+    kBuildRow,
+    {"prune", "", "", 0, 0, false, "Remove build cache",
+     "builder prune -a\nbuilder prune --keep-storage 10gb\nbuilder prune --filter until=24h",
+     kBuilderPrune, RunBuilderPrune},
+};
 constexpr Command kSystemCommands[] = {
     {"check", "", "", 0, 0, false, "Verify that state on disk and in the kernel agree",
      "system check\nsystem check --repair", kCheck, RunSystemCheck},
@@ -549,6 +684,8 @@ constexpr Group kNouns[] = {
     {"image", "Manage images", Grammar::kDocker, kImageCommands},
     {"network", "Manage networks", Grammar::kDocker, kNetworkCommands},
     {"volume", "Manage volumes", Grammar::kDocker, kVolumeCommands},
+    {"builder", "Build images", Grammar::kDocker, kBuilderCommands},
+    {"buildx", "Build images, as docker's plugin does it", Grammar::kDocker, kBuilderCommands},
     {"system", "Manage Skiff's own state", Grammar::kDocker, kSystemCommands},
 };
 

@@ -18,13 +18,25 @@ Json Set(const std::vector<std::string>& names) {
   return out.empty() ? Json() : out;
 }
 
+Json ImageHealthcheckJson(const engine::Healthcheck& check) {
+  Json out = {{"Test", check.test}};
+  for (const auto& [key, span] : {std::pair("Interval", check.interval),
+                                  std::pair("Timeout", check.timeout),
+                                  std::pair("StartPeriod", check.start_period),
+                                  std::pair("StartInterval", check.start_interval)}) {
+    if (span.count() != 0) out[key] = span.count();
+  }
+  if (check.retries != 0) out["Retries"] = check.retries;
+  return out;
+}
+
 Json ImageConfigJson(const engine::ImageConfig& config) {
   Json out;
   out["User"] = config.user;
   out["ExposedPorts"] = Set(config.exposed_ports);
   out["Env"] = JsonOrNull(config.environment);
   out["Cmd"] = JsonOrNull(config.command);
-  if (config.healthcheck) out["Healthcheck"] = {{"Test", config.healthcheck->test}};
+  if (config.healthcheck) out["Healthcheck"] = ImageHealthcheckJson(*config.healthcheck);
   out["Volumes"] = Set(config.volumes);
   out["WorkingDir"] = config.working_dir;
   out["Entrypoint"] = JsonOrNull(config.entrypoint);
@@ -56,13 +68,14 @@ Json InspectImage(const engine::Image& image) {
   out["Id"] = image.id;
   out["RepoTags"] = image.references;
   out["RepoDigests"] = image.digests;
-  out["Parent"] = "";
+  out["Parent"] = image.parent;
   out["Comment"] = image.comment;
   out["Created"] = FormatTimestamp(image.created_at);
   out["DockerVersion"] = "";
   out["Author"] = image.author;
   out["Config"] = ImageConfigJson(image.config);
   out["Architecture"] = image.architecture;
+  if (!image.variant.empty()) out["Variant"] = image.variant;
   out["Os"] = image.os;
   out["Size"] = image.size;
   out["GraphDriver"] = {{"Data", nullptr}, {"Name", "overlay2"}};

@@ -13,6 +13,17 @@ Result<int> RunCreate(Context& context, const Arguments& arguments);
 Result<int> RunScale(Context& context, const Arguments& arguments);
 Result<int> RunStart(Context& context, const Arguments& arguments);
 Result<int> RunRun(Context& context, const Arguments& arguments);
+// cli/verbs_build.cc
+Result<int> RunBuild(Context& context, const Arguments& arguments);
+// Images of services that have to be built before something starts.
+struct BuildFirst {
+  std::vector<std::string> services;  // Empty: all.
+  bool no_deps = false;
+  bool all = false;       // --build; else those that are missing.
+  bool declined = false;  // --no-build
+  bool quiet = false;     // --quiet-build
+};
+Status BuildBefore(Context& context, const schema::LoadResult& model, const BuildFirst& first);
 // cli/verbs_stop.cc
 Result<int> RunDown(Context& context, const Arguments& arguments);
 Result<int> RunStop(Context& context, const Arguments& arguments);
@@ -29,6 +40,8 @@ Result<int> RunPort(Context& context, const Arguments& arguments);
 Result<int> RunLs(Context& context, const Arguments& arguments);
 Result<int> RunWait(Context& context, const Arguments& arguments);
 Result<int> RunComposeImages(Context& context, const Arguments& arguments);
+Result<int> RunComposePull(Context& context, const Arguments& arguments);
+Result<int> RunComposePush(Context& context, const Arguments& arguments);
 Result<int> RunComposeVolumes(Context& context, const Arguments& arguments);
 // cli/verbs_config.cc
 Result<int> RunConfig(Context& context, const Arguments& arguments);
@@ -65,6 +78,10 @@ Result<int> RunContainerInspect(Context& context, const Arguments& arguments);
 Result<int> RunImageInspect(Context& context, const Arguments& arguments);
 Result<int> RunNetworkInspect(Context& context, const Arguments& arguments);
 Result<int> RunVolumeInspect(Context& context, const Arguments& arguments);
+// cli/docker_build.cc
+Result<int> RunDockerBuild(Context& context, const Arguments& arguments);
+// cli/docker_builder.cc
+Result<int> RunBuilderPrune(Context& context, const Arguments& arguments);
 // cli/docker_objects.cc
 Result<int> RunImageList(Context& context, const Arguments& arguments);
 Result<int> RunImageImport(Context& context, const Arguments& arguments);
@@ -100,5 +117,19 @@ Status RefuseTogether(const Arguments& arguments, std::string_view one, std::str
 // Checks one of a few words.
 Status CheckChoice(const Arguments& arguments, std::string_view flag,
                    std::initializer_list<std::string_view> choices);
+// cli/docker_images.cc
+Result<int> RunImageLoad(Context& context, const Arguments& arguments);
+Result<int> RunImageSave(Context& context, const Arguments& arguments);
+Result<int> RunContainerExport(Context& context, const Arguments& arguments);
+Result<int> RunContainerCommit(Context& context, const Arguments& arguments);
+Result<int> RunImageHistory(Context& context, const Arguments& arguments);
+Result<int> RunImagePrune(Context& context, const Arguments& arguments);
+// --platform of a command on images.
+Result<engine::Platform> PlatformFlag(const Arguments& arguments);
+// cli/docker_registry.cc
+Result<int> RunImagePull(Context& context, const Arguments& arguments);
+Result<int> RunImagePush(Context& context, const Arguments& arguments);
+Result<int> RunLogin(Context& context, const Arguments& arguments);
+Result<int> RunLogout(Context& context, const Arguments& arguments);
 
 }  // namespace skiff::cli

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include "cli/flag_values.h"
+#include "cli/pull_services.h"
 #include "cli/terminal_session.h"
 #include "cli/verbs.h"
 #include "compose/use_cases.h"
@@ -8,14 +9,22 @@
 namespace skiff::cli {
 namespace {
 
-// Images are neither built nor pulled yet; words that ask for the default are no error.
 Status CheckImageFlags(const Arguments& arguments) {
   SKIFF_TRY(RefuseTogether(arguments, "build", "no-build"));
-  SKIFF_TRY(RefuseFlags(arguments, {"build"}));
   SKIFF_TRY(CheckChoice(arguments, "pull", {"always", "missing", "never", "build"}));
-  const std::string pull = arguments.Text("pull");
-  if (pull == "missing" || pull == "never") return {};
-  return Fail(Code::kUnsupported, fmt::format("--pull {} is not supported by this version", pull));
+  return {};
+}
+
+// Images that are not here, or that are wanted anew.
+Status PullBefore(Context& context, const Arguments& arguments, const schema::LoadResult& model,
+                  const std::vector<std::string>& services, bool no_deps) {
+  compose::PullOptions options;
+  options.services = services;
+  options.choice = compose::PullChoice::kNeeded;
+  if (arguments.Has("pull")) options.policy = arguments.Text("pull");
+  options.with_dependencies = !no_deps;
+  options.quiet = arguments.Bool("quiet-pull");
+  return PullServices(context, model, options);
 }
 
 Result<compose::CreateOptions> CreateOptionsOf(const Context& context, const Arguments& arguments) {
@@ -139,6 +148,10 @@ Status FillRunOptions(const Context& context, const Arguments& arguments,
 Result<int> RunUp(Context& context, const Arguments& arguments) {
   SKIFF_ASSIGN(const compose::UpOptions options, UpOptionsOf(context, arguments));
   SKIFF_ASSIGN(const schema::LoadResult* model, LoadModel(context, arguments.operands()));
+  SKIFF_TRY(PullBefore(context, arguments, *model, options.create.services, options.create.no_deps));
+  SKIFF_TRY(BuildBefore(context, *model,
+                        {options.create.services, options.create.no_deps, arguments.Bool("build"),
+                         arguments.Bool("no-build"), arguments.Bool("quiet-build")}));
   SKIFF_ASSIGN(compose::Context use, context.ComposeContext(model->sources.get()));
   if (arguments.Bool("no-color")) use.output.color = false;
   return compose::Up(use, model->project, options);
@@ -161,6 +174,10 @@ Result<int> RunCreate(Context& context, const Arguments& arguments) {
   SKIFF_TRY(CheckImageFlags(arguments));
   SKIFF_ASSIGN(const compose::CreateOptions options, CreateOptionsOf(context, arguments));
   SKIFF_ASSIGN(const schema::LoadResult* model, LoadModel(context, arguments.operands()));
+  SKIFF_TRY(PullBefore(context, arguments, *model, options.services, options.no_deps));
+  SKIFF_TRY(BuildBefore(context, *model,
+                        {options.services, options.no_deps, arguments.Bool("build"),
+                         arguments.Bool("no-build"), false}));
   SKIFF_ASSIGN(const compose::Context use, context.ComposeContext(model->sources.get()));
   SKIFF_TRY(compose::Create(use, model->project, options));
   return 0;
@@ -190,11 +207,17 @@ Result<int> RunStart(Context& context, const Arguments& arguments) {
 }
 
 Result<int> RunRun(Context& context, const Arguments& arguments) {
-  SKIFF_TRY(RefuseFlags(arguments, {"build"}));
-  SKIFF_TRY(CheckChoice(arguments, "pull", {"missing", "never"}));
+  SKIFF_TRY(CheckChoice(arguments, "pull", {"always", "missing", "never"}));
   compose::RunOptions options;
   SKIFF_TRY(FillRunOptions(context, arguments, options));
   SKIFF_ASSIGN(const schema::LoadResult* model, LoadModel(context, {options.service}));
+  SKIFF_TRY(PullBefore(context, arguments, *model, {options.service}, options.no_deps));
+  SKIFF_TRY(BuildBefore(context, *model,
+                        {{options.service},
+                         options.no_deps,
+                         arguments.Bool("build"),
+                         false,
+                         arguments.Bool("quiet-build")}));
   SKIFF_ASSIGN(const compose::Context use, context.ComposeContext(model->sources.get()));
   SessionOptions session;
   session.tty = options.tty;

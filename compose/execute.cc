@@ -21,7 +21,7 @@ namespace skiff::compose {
 namespace {
 
 // A commit is worth its cost when nothing else happens for so long.
-constexpr BootTime kCommitDelay = std::chrono::milliseconds(20);
+constexpr BootTime kCommitDelay = std::chrono::milliseconds(100);
 constexpr BootTime kTick = std::chrono::milliseconds(100);
 
 // One wait that is under way.

@@ -176,12 +176,10 @@ void UpPlanner::CheckImages(std::vector<Error>& errors) const {
     const std::string image = ImageOf(project_.name, service);
     if (service.build) {
       errors.push_back(
-          Error(Code::kUnsupported,
-                fmt::format("cannot build service '{}': this version of Skiff does not build "
-                            "images, and there is no image '{}'",
-                            name, image))
+          Error(Code::kNotFound,
+                fmt::format("no such image: '{}', which service '{}' runs and builds", image, name))
               .At(service.build->span.valid() ? service.build->span : service.span)
-              .With(fmt::format("make one with: skiff image import ROOTFS.tar {}", image)));
+              .With(fmt::format("make it with: skiff build {}", name)));
       continue;
     }
     errors.push_back(

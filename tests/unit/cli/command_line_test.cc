@@ -229,7 +229,7 @@ TEST(Up, RefusesFlagsThatContradict) {
        "error: --renew-anon-volumes and --no-recreate are incompatible\n"},
       {{"up", "--always-recreate-deps", "--no-recreate"},
        "error: --always-recreate-deps and --no-recreate are incompatible\n"},
-      {{"up", "--build"}, "error: --build is not supported by this version\n"},
+      {{"up", "--build", "--no-build"}, "error: --build and --no-build are incompatible\n"},
       {{"up", "--scale", "web"}, "error: invalid --scale option 'web': should be SERVICE=NUM\n"},
       {{"ps", "--status", "bogus"}, "error: unknown status 'bogus'\n"},
       {{"down", "--rmi", "some"},

@@ -355,9 +355,8 @@ TEST_F(PlanTest, MissingImagesAreNamedAllAtOnce) {
             "no such image: 'nginx:1', which service 'a' runs\n"
             "note: this version of Skiff does not pull images; import it with: skiff image import "
             "ROOTFS.tar nginx:1\n"
-            "note: cannot build service 'b': this version of Skiff does not build images, and "
-            "there is no image 'p-b'\n"
-            "note: make one with: skiff image import ROOTFS.tar p-b");
+            "note: no such image: 'p-b', which service 'b' runs and builds\n"
+            "note: make it with: skiff build b");
 }
 
 TEST_F(PlanTest, WaitingForHealthNeedsAHealthcheck) {

@@ -1,0 +1,169 @@
+#include "cli/build_execute.h"
+
+#include <fmt/format.h>
+
+#include "base/atomic_file.h"
+#include "base/identity.h"
+#include "base/json_text.h"
+#include "cli/build_print.h"
+#include "cli/build_progress.h"
+#include "cli/build_settings.h"
+#include "cli/exit_status.h"
+#include "cli/flag_values.h"
+#include "cli/terminal.h"
+#include "cli/verbs.h"
+#include "engine-core/references.h"
+
+namespace skiff::cli {
+namespace {
+
+Status WriteResultFile(const Context& context, const std::string& path, std::string_view text) {
+  if (path.empty()) return {};
+  const std::string absolute =
+      path.starts_with('/') ? path : context.around().working_dir + "/" + path;
+  return WriteFileAtomically(absolute, text, 0644, Durability::kVolatile);
+}
+
+std::string Metadata(const builder::BuiltImage& image, const std::vector<std::string>& names) {
+  std::string text =
+      fmt::format("{{\n  \"containerimage.config.digest\": {},\n  \"containerimage.digest\": {}",
+                  JsonQuote(image.id), JsonQuote(image.id));
+  std::string joined;
+  for (const std::string& name : names) {
+    const auto reference = engine::ParseReference(name);
+    if (!joined.empty()) joined += ',';
+    joined += reference ? reference->Canonical() : name;
+  }
+  if (!joined.empty()) text += fmt::format(",\n  \"image.name\": {}", JsonQuote(joined));
+  return text + "\n}\n";
+}
+
+Result<std::unique_ptr<BuildReporter>> MakeReporter(const Context& context,
+                                                    const Arguments& arguments) {
+  const int err = context.around().err;
+  std::string word = arguments.Text("progress");
+  if (word == "auto") {
+    if (const std::string chosen = context.Variable("BUILDKIT_PROGRESS"); !chosen.empty()) {
+      word = chosen;
+    }
+  }
+  BuildProgressOptions options;
+  SKIFF_ASSIGN(options.mode, ParseBuildProgress(word, IsTerminal(err)));
+  if (arguments.Bool("quiet")) options.mode = BuildProgressMode::kQuiet;
+  options.fd = err;
+  options.color = context.ColorOn(err);
+  options.now = context.around().now;
+  options.columns = [err] { return static_cast<int>(SizeOf(err).columns); };
+  options.rows = [err] { return static_cast<int>(SizeOf(err).rows); };
+  return MakeBuildReporter(options);
+}
+
+Status RefuseUnsupported(const Arguments& arguments) {
+  SKIFF_TRY(RefuseFlags(arguments, {"cache-from", "cache-to", "push", "squash", "annotation",
+                                    "attest", "policy", "resource"}));
+  return {};
+}
+
+// --output PATH, type=local,dest=PATH; type=docker and type=image are what is done anyway.
+struct Outputs {
+  bool image = true;
+  std::vector<std::string> folders;  // Absolute.
+};
+
+Result<Outputs> ReadOutputs(const Context& context, const Arguments& arguments) {
+  Outputs outputs;
+  const std::vector<std::string>& words = arguments.List("output");
+  if (!words.empty()) outputs.image = arguments.Bool("load");
+  for (const std::string& word : words) {
+    std::string type = "local";
+    std::string path = word;
+    if (word.find('=') != std::string::npos) {
+      SKIFF_ASSIGN(const std::vector<std::string> fields, SplitCsv(word));
+      path.clear();
+      type.clear();
+      for (const std::string& field : fields) {
+        if (field.starts_with("type=")) type = field.substr(5);
+        if (field.starts_with("dest=")) path = field.substr(5);
+      }
+    }
+    if (type == "image" || (type == "docker" && path.empty())) {
+      outputs.image = true;
+    } else if (type == "local" && !path.empty() && path != "-") {
+      outputs.folders.push_back(path.starts_with('/') ? path
+                                                      : context.around().working_dir + "/" + path);
+    } else {
+      return Fail(Error(Code::kUnsupported,
+                        fmt::format("the output '{}' is not supported by this version", word))
+                      .With("use type=local,dest=FOLDER, type=image or type=docker"));
+    }
+  }
+  return outputs;
+}
+
+struct Made {
+  builder::BuiltImage image;
+  std::vector<builder::LintWarning> warnings;
+};
+
+Result<Made> PlanAndBuild(Context& context, const Arguments& arguments, BuildRequest& request,
+                          BuildReporter& reporter) {
+  SKIFF_ASSIGN(engine::Engine * engine, context.Engine());
+  builder::BuilderOptions options;
+  options.cache_folder = BuildCacheFolder(context);
+  options.now = context.around().now;
+  SKIFF_ASSIGN(options.cancel_fd, context.InterruptFd());
+  builder::Builder builder(*engine, options);
+  request.options.images = builder.Images(arguments.Bool("pull"), reporter);
+  SKIFF_ASSIGN(builder::LintOptions lint,
+               builder::LintOptionsOf(request.dockerfile, request.options));
+  builder::Linter linter(lint);
+  SKIFF_ASSIGN(const builder::BuildPlan plan,
+               builder::PlanBuild(request.dockerfile, request.options, linter));
+  SKIFF_ASSIGN(builder::BuildSettings settings, ReadBuildSettings(context, arguments, request));
+  SKIFF_ASSIGN(const Outputs outputs, ReadOutputs(context, arguments));
+  settings.keep_image = outputs.image;
+  SKIFF_TRY(linter.Verdict());
+  Made made;
+  auto image = builder.Build(plan, settings, reporter);
+  // What was made before a failure stays in the cache.
+  const Status committed = engine->Commit();
+  if (!image) return Fail(std::move(image.error()));
+  SKIFF_TRY(committed);
+  for (const std::string& folder : outputs.folders) {
+    const int step = reporter.Begin("exporting to client directory");
+    const Status exported = builder::ExportFiles(*engine, image->layers, folder);
+    reporter.End(step, exported ? builder::StepOutcome::kDone : builder::StepOutcome::kFailed,
+                 exported ? "" : exported.error().Text());
+    SKIFF_TRY(exported);
+  }
+  made.image = std::move(*image);
+  made.warnings = linter.warnings();
+  return made;
+}
+
+}  // namespace
+
+Result<int> ExecuteBuild(Context& context, const Arguments& arguments, BuildRequest& request) {
+  SKIFF_TRY(RefuseUnsupported(arguments));
+  if (request.diagnostics.HasErrors()) {
+    for (const Diagnostic& diagnostic : request.diagnostics.list()) {
+      context.Report(diagnostic.error, &request.sources);
+    }
+    return Fail(request.diagnostics.list().front().error.code, "");
+  }
+  SKIFF_ASSIGN(const auto reporter, MakeReporter(context, arguments));
+  auto made = PlanAndBuild(context, arguments, request, *reporter);
+  reporter->Finish();
+  if (!made) {
+    context.PrintError(reporter->FailedOutput());
+    context.Report(made.error(), &request.sources);
+    return Fail(made.error().code, "");
+  }
+  SKIFF_TRY(WriteResultFile(context, arguments.Text("iidfile"), made->image.id));
+  SKIFF_TRY(WriteResultFile(context, arguments.Text("metadata-file"),
+                            Metadata(made->image, arguments.List("tag"))));
+  if (arguments.Bool("quiet")) SKIFF_TRY(context.Print(made->image.id + "\n"));
+  return 0;
+}
+
+}  // namespace skiff::cli

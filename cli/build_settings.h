@@ -1,0 +1,22 @@
+#pragma once
+
+#include "builder/build.h"
+#include "cli/arguments.h"
+#include "cli/build_request.h"
+#include "cli/context.h"
+
+namespace skiff::cli {
+
+// What the flags of `docker build` say about how to execute a plan.
+Result<builder::BuildSettings> ReadBuildSettings(const Context& context, const Arguments& arguments,
+                                                 const BuildRequest& request);
+// --secret id=NAME[,src=PATH|env=VARIABLE]
+Result<std::pair<std::string, builder::BuildSecret>> ParseSecret(const Context& context,
+                                                                 const std::string& text);
+// --ssh default|ID[=SOCKET]
+Result<std::pair<std::string, std::string>> ParseAgent(const Context& context,
+                                                       const std::string& text);
+// Where builds keep what is worth keeping.
+std::string BuildCacheFolder(Context& context);
+
+}  // namespace skiff::cli

@@ -1,0 +1,300 @@
+// Images that come and go: load, save, export, commit, history, prune.
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "base/fd.h"
+#include "base/identity.h"
+#include "base/units.h"
+#include "cli/exit_status.h"
+#include "cli/image_change.h"
+#include "cli/image_output.h"
+#include "cli/listing.h"
+#include "cli/status_text.h"
+#include "cli/verbs.h"
+#include "engine-core/image_config.h"
+
+namespace skiff::cli {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr Column kHistoryColumns[] = {{"ID", "IMAGE"},
+                                      {"CreatedSince", "CREATED"},
+                                      {"CreatedBy", "CREATED BY"},
+                                      {"Size", "SIZE"},
+                                      {"Comment", "COMMENT"},
+                                      {"CreatedAt", "CREATED AT", false}};
+constexpr size_t kShownCommand = 45;
+constexpr size_t kDigestPrefix = 7;  // "sha256:"
+
+// Where an archive goes: standard output, or a file that gets its name when it is whole.
+class ArchiveOutput {
+ public:
+  static Result<ArchiveOutput> Open(Context& context, const std::string& path) {
+    ArchiveOutput out;
+    if (path.empty()) {
+      out.descriptor_ = context.around().out;
+      if (::isatty(out.descriptor_) != 0) {
+        return Fail(Code::kInvalidArgument,
+                    "cowardly refusing to save to a terminal. Use the -o flag or redirect");
+      }
+      return out;
+    }
+    out.path_ = path;
+    out.temporary_ = path + ".tmp-" + RandomHex(4);
+    SKIFF_ASSIGN(out.file_, OpenFile(out.temporary_, O_WRONLY | O_CREAT | O_EXCL, 0600));
+    out.descriptor_ = out.file_.get();
+    return out;
+  }
+  ArchiveOutput(ArchiveOutput&& other) noexcept
+      : path_(std::move(other.path_)),
+        temporary_(std::exchange(other.temporary_, {})),
+        file_(std::move(other.file_)),
+        descriptor_(other.descriptor_) {}
+  ArchiveOutput& operator=(ArchiveOutput&&) = delete;
+  ~ArchiveOutput() {
+    if (!temporary_.empty()) ::unlink(temporary_.c_str());
+  }
+
+  int fd() const { return descriptor_; }
+  Status Finish() {
+    if (temporary_.empty()) return {};
+    if (::rename(temporary_.c_str(), path_.c_str()) != 0) {
+      return FailErrno("cannot write '" + path_ + "'");
+    }
+    temporary_.clear();
+    return {};
+  }
+
+ private:
+  ArchiveOutput() = default;
+  std::string path_;
+  std::string temporary_;
+  Fd file_;
+  int descriptor_ = -1;
+};
+
+// What a history entry added: bytes of its layer.
+std::vector<int64_t> SizesOf(const engine::ImageDocument& document, const engine::Image& image) {
+  std::vector<int64_t> sizes;
+  size_t layer = 0;
+  for (const engine::HistoryEntry& entry : document.history) {
+    const bool has = !entry.empty_layer && layer < image.layer_sizes.size();
+    sizes.push_back(has ? image.layer_sizes[layer++] : 0);
+  }
+  return sizes;
+}
+
+Result<bool> PruneConfirmed(Context& context, std::string_view warning) {
+  SKIFF_TRY(context.Print(fmt::format("{}\nAre you sure you want to continue? [y/N] ", warning)));
+  std::string answer;
+  char byte = 0;
+  while (::read(context.around().in, &byte, 1) == 1 && byte != '\n') answer += byte;
+  return answer == "y" || answer == "Y" || answer == "yes";
+}
+
+// docker's `until`: a duration before now, or a time.
+Result<int64_t> UntilTime(const std::string& text, int64_t now) {
+  if (const auto duration = ParseDuration(text)) return now - duration->count();
+  return ParseTimestamp(text);
+}
+
+struct PruneFilter {
+  bool all = false;
+  std::optional<int64_t> until;
+  std::vector<std::string> labels;
+  std::vector<std::string> without_labels;
+};
+
+bool ImageHasLabel(const engine::Labels& labels, const std::string& wanted) {
+  const size_t equals = wanted.find('=');
+  const auto found = labels.find(wanted.substr(0, equals));
+  return found != labels.end() &&
+         (equals == std::string::npos || found->second == wanted.substr(equals + 1));
+}
+
+Result<PruneFilter> ReadPruneFilter(const Context& context, const Arguments& arguments) {
+  PruneFilter filter;
+  filter.all = arguments.Bool("all");
+  for (const std::string& word : arguments.List("filter")) {
+    const size_t equals = word.find('=');
+    std::string key = word.substr(0, equals);
+    std::string value = equals == std::string::npos ? "" : word.substr(equals + 1);
+    if (key == "until") {
+      SKIFF_ASSIGN(filter.until, UntilTime(value, context.now()));
+    } else if (key == "label") {
+      filter.labels.push_back(std::move(value));
+    } else if (key == "label!") {
+      filter.without_labels.push_back(std::move(value));
+    } else if (key == "dangling") {
+      filter.all = !ParseBool(value).value_or(true);
+    } else {
+      return Fail(Code::kInvalidArgument, fmt::format("invalid filter '{}'", key));
+    }
+  }
+  return filter;
+}
+
+bool IsPruned(const PruneFilter& filter, const engine::Image& image) {
+  const engine::Labels& labels = image.config.labels;
+  const auto has = [&](const std::string& wanted) { return ImageHasLabel(labels, wanted); };
+  return (filter.all || image.references.empty()) &&
+         (!filter.until || image.created_at <= *filter.until) &&
+         std::all_of(filter.labels.begin(), filter.labels.end(), has) &&
+         std::none_of(filter.without_labels.begin(), filter.without_labels.end(), has);
+}
+
+}  // namespace
+
+Result<engine::Platform> PlatformFlag(const Arguments& arguments) {
+  const std::string text = arguments.Text("platform");
+  return text.empty() ? engine::Platform() : engine::ParsePlatform(text);
+}
+
+Result<int> RunImageLoad(Context& context, const Arguments& arguments) {
+  engine::LoadOptions options;
+  SKIFF_ASSIGN(options.platform, PlatformFlag(arguments));
+  const std::string path = arguments.Text("input");
+  Fd file;
+  int input = context.around().in;
+  if (!path.empty()) {
+    SKIFF_ASSIGN(file, OpenFile(path, O_RDONLY));
+    input = file.get();
+  } else if (::isatty(input) != 0) {
+    return Fail(Code::kInvalidArgument, "requested load from stdin, but stdin is empty");
+  }
+  SKIFF_ASSIGN(engine::Engine * engine, context.Engine());
+  SKIFF_ASSIGN(const auto loaded, engine->LoadImages(input, options));
+  SKIFF_TRY(engine->Commit());
+  std::string out;
+  for (const engine::LoadedImage& image : loaded) {
+    for (const std::string& name : image.references) out += fmt::format("Loaded image: {}\n", name);
+    if (image.references.empty()) out += fmt::format("Loaded image ID: {}\n", image.id);
+  }
+  SKIFF_TRY(context.Print(out));
+  return 0;
+}
+
+Result<int> RunImageSave(Context& context, const Arguments& arguments) {
+  engine::SaveOptions options;
+  SKIFF_ASSIGN(options.platform, PlatformFlag(arguments));
+  const std::string format = arguments.Text("format");
+  if (format == "oci") {
+    options.format = engine::ArchiveFormat::kOci;
+  } else if (format != "docker") {
+    return Fail(Code::kInvalidArgument,
+                fmt::format("invalid format '{}': must be docker or oci", format));
+  }
+  SKIFF_ASSIGN(engine::Engine * engine, context.Engine());
+  // Before anything is written over: a name that is none.
+  for (const std::string& ref : arguments.operands()) SKIFF_TRY(engine->InspectImage(ref));
+  SKIFF_ASSIGN(ArchiveOutput output, ArchiveOutput::Open(context, arguments.Text("output")));
+  SKIFF_TRY(engine->SaveImages(output.fd(), arguments.operands(), options));
+  SKIFF_TRY(output.Finish());
+  return 0;
+}
+
+Result<int> RunContainerExport(Context& context, const Arguments& arguments) {
+  SKIFF_ASSIGN(engine::Engine * engine, context.Engine());
+  SKIFF_TRY(engine->InspectContainer(arguments.Operand(0)));
+  SKIFF_ASSIGN(ArchiveOutput output, ArchiveOutput::Open(context, arguments.Text("output")));
+  SKIFF_TRY(engine->ExportContainer(arguments.Operand(0), output.fd()));
+  SKIFF_TRY(output.Finish());
+  return 0;
+}
+
+Result<int> RunContainerCommit(Context& context, const Arguments& arguments) {
+  engine::CommitContainerOptions options;
+  options.reference = arguments.Operand(1);
+  options.author = arguments.Text("author");
+  options.message = arguments.Text("message");
+  options.pause = arguments.Bool("pause") && !arguments.Bool("no-pause");
+  options.changes = [&arguments](engine::ImageConfig& config) -> Status {
+    for (const std::string& change : arguments.List("change")) {
+      SKIFF_TRY(ApplyImageChange(change, config));
+    }
+    return {};
+  };
+  SKIFF_ASSIGN(engine::Engine * engine, context.Engine());
+  SKIFF_ASSIGN(const std::string id, engine->CommitContainer(arguments.Operand(0), options));
+  SKIFF_TRY(engine->Commit());
+  SKIFF_TRY(context.Print(id + '\n'));
+  return 0;
+}
+
+Result<int> RunImageHistory(Context& context, const Arguments& arguments) {
+  SKIFF_ASSIGN(engine::Engine * engine, context.Engine());
+  SKIFF_ASSIGN(const engine::Image image, engine->InspectImage(arguments.Operand(0)));
+  SKIFF_ASSIGN(const std::string config, engine->ReadImageConfig(image.id));
+  SKIFF_ASSIGN(const engine::ImageDocument document, engine::ReadImageDocument(config));
+  const std::vector<int64_t> sizes = SizesOf(document, image);
+  const bool whole = arguments.Bool("no-trunc");
+  const bool human = arguments.Bool("human");
+  std::vector<Json> rows;
+  std::string quiet;
+  for (size_t i = document.history.size(); i-- > 0;) {
+    const engine::HistoryEntry& entry = document.history[i];
+    const std::string id = i + 1 == document.history.size()
+                               ? (whole ? image.id : image.id.substr(kDigestPrefix, 12))
+                               : "<missing>";
+    quiet += id + '\n';
+    const int64_t created = entry.created_at.value_or(0);
+    std::string by = entry.created_by;
+    std::replace(by.begin(), by.end(), '\t', ' ');
+    if (!whole) by = Ellipsis(by, kShownCommand);
+    const std::string date = FormatTimestamp(created).substr(0, 19) + "Z";
+    rows.push_back({{"ID", id},
+                    {"CreatedSince", human ? AgoText(created, context.now()) : date},
+                    {"CreatedBy", std::move(by)},
+                    {"Size", human ? FormatSize(sizes[i]) : std::to_string(sizes[i])},
+                    {"Comment", entry.comment},
+                    {"CreatedAt", date}});
+  }
+  if (arguments.Bool("quiet")) {
+    SKIFF_TRY(context.Print(quiet));
+    return 0;
+  }
+  SKIFF_ASSIGN(const std::string text,
+               RenderListing(kHistoryColumns, rows, {.format = arguments.Text("format")}));
+  SKIFF_TRY(context.Print(text));
+  return 0;
+}
+
+Result<int> RunImagePrune(Context& context, const Arguments& arguments) {
+  SKIFF_ASSIGN(const PruneFilter filter, ReadPruneFilter(context, arguments));
+  if (!arguments.Bool("force")) {
+    SKIFF_ASSIGN(const bool yes,
+                 PruneConfirmed(context, filter.all ? "WARNING! This will remove all images without at "
+                                                 "least one container associated to them."
+                                               : "WARNING! This will remove all dangling images."));
+    if (!yes) return 0;
+  }
+  SKIFF_ASSIGN(engine::Engine * engine, context.Engine());
+  SKIFF_ASSIGN(const auto images, engine->ListImages());
+  SKIFF_ASSIGN(const auto containers, engine->ListContainers({true, {}}));
+  std::string out;
+  int64_t freed = 0;
+  for (const engine::Image& image : images) {
+    const bool used = std::any_of(
+        containers.begin(), containers.end(),
+        [&](const engine::Container& container) { return container.image_id == image.id; });
+    if (used || !IsPruned(filter, image)) continue;
+    // Forced: all of its names go with it; nobody uses it.
+    SKIFF_ASSIGN(const engine::RemovedImage removed, engine->RemoveImage(image.id, true));
+    for (const std::string& name : removed.untagged) out += fmt::format("untagged: {}\n", name);
+    for (const std::string& id : removed.deleted) out += fmt::format("deleted: {}\n", id);
+    freed += removed.freed;
+  }
+  SKIFF_ASSIGN(const int64_t garbage, engine->CollectGarbage());
+  SKIFF_TRY(engine->Commit());
+  if (!out.empty()) out = "Deleted Images:\n" + out + '\n';
+  SKIFF_TRY(context.Print(
+      out + fmt::format("Total reclaimed space: {}\n", FormatSize(freed + garbage))));
+  return 0;
+}
+
+}  // namespace skiff::cli

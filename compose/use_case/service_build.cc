@@ -1,0 +1,303 @@
+// `build:` of a service as what the builder understands.
+#include "compose/use_case/service_build.h"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+
+#include "base/fd.h"
+#include "base/text.h"
+#include "compose/labels.h"
+#include "engine-core/references.h"
+
+namespace skiff::compose {
+namespace {
+
+constexpr std::string_view kServiceScheme = "service:";
+constexpr std::string_view kImageScheme = "docker-image://";
+constexpr size_t kMaximumFile = 64u << 20;
+
+bool IsDirectory(const std::string& path) {
+  struct stat info = {};
+  return ::stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+bool Exists(const std::string& path) {
+  struct stat info = {};
+  return ::stat(path.c_str(), &info) == 0;
+}
+
+std::string Absolute(const std::string& folder, const std::string& path) {
+  return path.starts_with('/') ? path : folder + "/" + path;
+}
+
+bool IsRemote(const std::string& context) {
+  return context.find("://") != std::string::npos || context.starts_with("git@");
+}
+
+// As people would write it: below the project's folder.
+std::string Shown(const schema::Project& project, const std::string& path) {
+  const std::string prefix = project.working_dir + "/";
+  return path.starts_with(prefix) ? path.substr(prefix.size()) : path;
+}
+
+class Reader {
+ public:
+  Reader(const schema::Project& project, const schema::Service& service,
+         const BuildOptions& options, const BuildTools& tools, ServiceBuild& out)
+      : project_(project),
+        service_(service),
+        build_(*service.build),
+        options_(options),
+        tools_(tools),
+        out_(out) {}
+
+  Status Read() {
+    out_.service = &service_;
+    out_.image = ImageOf(project_.name, service_);
+    SKIFF_TRY(ReadContext());
+    SKIFF_TRY(ReadFiles());
+    SKIFF_TRY(ReadContexts());
+    SKIFF_TRY(ReadArguments());
+    SKIFF_TRY(ReadSettings());
+    SKIFF_TRY(ReadSecrets());
+    FindImagesOfServices();
+    std::ranges::sort(out_.waits_for);
+    return {};
+  }
+
+ private:
+  Error Wrong(Code code, const std::string& message) const {
+    Error error(code, fmt::format("cannot build service '{}': {}", service_.name, message));
+    error.span = build_.span.valid() ? build_.span : service_.span;
+    return error;
+  }
+
+  Status ReadContext() {
+    if (IsRemote(build_.context)) {
+      return Fail(Wrong(Code::kUnsupported,
+                        "a build context at an address is not supported by this version"));
+    }
+    folder_ = Absolute(project_.working_dir, build_.context.empty() ? "." : build_.context);
+    while (folder_.size() > 1 && (folder_.ends_with('/') || folder_.ends_with("/."))) {
+      folder_.resize(folder_.size() - (folder_.ends_with('/') ? 1 : 2));
+    }
+    if (!IsDirectory(folder_)) {
+      return Fail(Wrong(Code::kNotFound, fmt::format("path \"{}\" not found", folder_)));
+    }
+    return {};
+  }
+
+  Status ReadFiles() {
+    std::string name = "Dockerfile";
+    std::string text = build_.dockerfile_inline;
+    if (text.empty()) {
+      std::string path =
+          Absolute(folder_, build_.dockerfile.empty() ? "Dockerfile" : build_.dockerfile);
+      if (build_.dockerfile.empty() && !Exists(path)) path = folder_ + "/dockerfile";
+      auto read = ReadFile(path, kMaximumFile);
+      if (!read) {
+        return Fail(Wrong(read.error().code, "failed to read dockerfile: " + read.error().Text()));
+      }
+      name = Shown(project_, path);
+      text = std::move(*read);
+    }
+    const uint32_t file = out_.sources.Add(name, std::move(text));
+    out_.dockerfile = builder::ParseDockerfile(out_.sources, file, out_.diagnostics);
+    out_.diagnostics.SortAndDeduplicate();
+    const std::string dockerfile =
+        build_.dockerfile_inline.empty() ? Absolute(project_.working_dir, name) : "";
+    for (const std::string& path : builder::IgnoreFileCandidates(dockerfile, folder_)) {
+      if (!Exists(path)) continue;
+      SKIFF_ASSIGN(out_.ignore, ReadIgnoreFile(path));
+      out_.plan.ignore = &*out_.ignore;
+      break;
+    }
+    out_.settings.context = builder::LocalContext{folder_, out_.plan.ignore, true};
+    return {};
+  }
+
+  Result<builder::IgnoreMatcher> ReadIgnoreFile(const std::string& path) {
+    SKIFF_ASSIGN(std::string text, ReadFile(path, kMaximumFile));
+    const uint32_t file = out_.sources.Add(Shown(project_, path), std::move(text));
+    return builder::IgnoreMatcher::Parse(out_.sources, file);
+  }
+
+  Status ReadContexts() {
+    for (const auto& [name, value] : build_.additional_contexts) {
+      if (value.starts_with(kServiceScheme)) {
+        const std::string other = value.substr(kServiceScheme.size());
+        const auto it = project_.services.find(other);
+        if (it == project_.services.end()) {
+          return Fail(Wrong(Code::kInvalidArgument,
+                            fmt::format("the context '{}' is of the service '{}', which is not "
+                                        "part of the project",
+                                        name, other)));
+        }
+        out_.plan.contexts[name] = std::string(kImageScheme) + ImageOf(project_.name, it->second);
+        out_.waits_for.push_back(other);
+        continue;
+      }
+      if (value.starts_with(kImageScheme)) {
+        out_.plan.contexts[name] = value;
+        continue;
+      }
+      if (IsRemote(value)) {
+        return Fail(Wrong(Code::kUnsupported, fmt::format("the context '{}' at an address is not "
+                                                          "supported by this version",
+                                                          name)));
+      }
+      builder::LocalContext local;
+      local.folder = Absolute(project_.working_dir, value);
+      if (!IsDirectory(local.folder)) {
+        return Fail(Wrong(Code::kNotFound, fmt::format("path \"{}\" not found", local.folder)));
+      }
+      if (const std::string path = local.folder + "/.dockerignore"; Exists(path)) {
+        SKIFF_ASSIGN(builder::IgnoreMatcher matcher, ReadIgnoreFile(path));
+        local.ignore = &out_.context_ignores.emplace(name, std::move(matcher)).first->second;
+      }
+      out_.plan.contexts[name] = local.folder;
+      out_.settings.contexts.emplace(name, std::move(local));
+    }
+    return {};
+  }
+
+  Status ReadArguments() {
+    for (const auto& [name, value] : build_.args) {
+      if (value) out_.plan.arguments[name] = *value;
+    }
+    for (const auto& [name, value] : options_.arguments) out_.plan.arguments[name] = value;
+    for (const auto& [name, value] : build_.labels) out_.plan.labels[name] = value;
+    out_.plan.labels[std::string(kProjectLabel)] = project_.name;
+    out_.plan.labels[std::string(kServiceLabel)] = service_.name;
+    out_.plan.labels[std::string(kVersionLabel)] = std::string(kComposeVersion);
+    out_.plan.target = build_.target;
+    std::vector<std::string> platforms = build_.platforms;
+    if (!service_.platform.empty()) {
+      if (!platforms.empty() && std::ranges::count(platforms, service_.platform) == 0) {
+        return Fail(Wrong(Code::kInvalidArgument,
+                          fmt::format("service.build.platforms MUST include service.platform "
+                                      "\"{}\"",
+                                      service_.platform)));
+      }
+      platforms = {service_.platform};
+    }
+    if (platforms.size() > 1) {
+      return Fail(Wrong(Code::kUnsupported,
+                        "several platforms at once are not supported by this "
+                        "version"));
+    }
+    if (!platforms.empty()) {
+      SKIFF_ASSIGN(out_.plan.target_platform, builder::ParsePlatform(platforms[0]));
+    }
+    return {};
+  }
+
+  Status ReadSettings() {
+    builder::BuildSettings& settings = out_.settings;
+    settings.title = service_.name;
+    settings.references = {out_.image};
+    for (const std::string& tag : build_.tags) {
+      if (std::ranges::count(settings.references, tag) == 0) settings.references.push_back(tag);
+    }
+    settings.no_cache = build_.no_cache || options_.no_cache;
+    settings.allow_insecure = build_.privileged;
+    settings.allow_host_network = build_.network == "host";
+    settings.shm_size = build_.shm_size;
+    if (build_.network == "none") {
+      settings.network = builder::NetworkMode::kNone;
+    } else if (build_.network == "host") {
+      settings.network = builder::NetworkMode::kHost;
+    } else if (!build_.network.empty() && build_.network != "default" &&
+               build_.network != "bridge") {
+      return Fail(
+          Wrong(Code::kUnsupported,
+                fmt::format("network mode \"{}\" is not supported by builds", build_.network)));
+    }
+    for (std::string host : build_.extra_hosts) {
+      if (const size_t at = host.find_first_of("=:"); at != std::string::npos) host[at] = ':';
+      settings.extra_hosts.push_back(std::move(host));
+    }
+    return ReadAgents();
+  }
+
+  Status ReadAgents() {
+    std::vector<std::string> agents = build_.ssh;
+    agents.insert(agents.end(), options_.agents.begin(), options_.agents.end());
+    for (const std::string& agent : agents) {
+      const size_t equals = agent.find('=');
+      std::string socket;
+      if (equals != std::string::npos) {
+        socket = Absolute(project_.working_dir, agent.substr(equals + 1));
+      } else if (const auto it = tools_.environment.find("SSH_AUTH_SOCK");
+                 it != tools_.environment.end()) {
+        socket = it->second;
+      }
+      struct stat info = {};
+      if (::stat(socket.c_str(), &info) != 0 || !S_ISSOCK(info.st_mode)) {
+        return Fail(
+            Wrong(Code::kInvalidArgument, fmt::format("ssh '{}' is no socket of an agent", agent)));
+      }
+      out_.settings.agents[agent.substr(0, equals)] = socket;
+    }
+    return {};
+  }
+
+  Status ReadSecrets() {
+    for (const schema::FileGrant& grant : build_.secrets) {
+      const auto it = project_.secrets.find(grant.source);
+      if (it == project_.secrets.end()) {
+        return Fail(
+            Wrong(Code::kInvalidArgument, fmt::format("undefined secret \"{}\"", grant.source)));
+      }
+      builder::BuildSecret secret;
+      if (it->second.content) {
+        secret.value = it->second.content;
+      } else if (!it->second.environment.empty()) {
+        const auto value = tools_.environment.find(it->second.environment);
+        secret.value = value == tools_.environment.end() ? "" : value->second;
+      } else if (!it->second.file.empty()) {
+        secret.path = Absolute(project_.working_dir, it->second.file);
+      } else {
+        return Fail(Wrong(Code::kUnsupported,
+                          fmt::format("build.secrets only supports environment or file-based "
+                                      "secrets: \"{}\"",
+                                      grant.source)));
+      }
+      out_.settings.secrets[grant.target.empty() ? grant.source : grant.target] = std::move(secret);
+    }
+    return {};
+  }
+
+  // FROM the image of another service that is built.
+  void FindImagesOfServices() {
+    for (const builder::Stage& stage : out_.dockerfile.stages) {
+      const auto used = engine::ParseReference(stage.base().image.text);
+      if (!used) continue;
+      for (const auto& [name, other] : project_.services) {
+        if (!other.build || name == service_.name) continue;
+        const auto made = engine::ParseReference(ImageOf(project_.name, other));
+        const bool known = std::ranges::count(out_.waits_for, name) > 0;
+        if (made && *made == *used && !known) out_.waits_for.push_back(name);
+      }
+    }
+  }
+
+  const schema::Project& project_;
+  const schema::Service& service_;
+  const schema::Build& build_;
+  const BuildOptions& options_;
+  const BuildTools& tools_;
+  ServiceBuild& out_;
+  std::string folder_;
+};
+
+}  // namespace
+
+Status ReadServiceBuild(const schema::Project& project, const schema::Service& service,
+                        const BuildOptions& options, const BuildTools& tools, ServiceBuild& out) {
+  return Reader(project, service, options, tools, out).Read();
+}
+
+}  // namespace skiff::compose
