@@ -12,6 +12,7 @@
 #include <cstring>
 #include <filesystem>
 #include <iterator>
+#include <regex>
 #include <sstream>
 
 #include "base/fd.h"
@@ -59,6 +60,9 @@ void AddRules(Things& things) {
   std::string table;
   for (std::string line; std::getline(lines, line);) {
     if (line.starts_with("table ")) table = line.substr(0, line.find(" {"));
+    // What somebody else's rules have counted meanwhile is no matter of ours.
+    static const std::regex kCounts("counter packets [0-9]+ bytes [0-9]+");
+    line = std::regex_replace(line, kCounts, "counter");
     if (!line.empty()) things.insert("nftables " + table + ": " + line);
   }
 }
@@ -79,11 +83,13 @@ void AddCgroups(const std::vector<std::string>& marks, Things& things) {
 void AddProcesses(const std::vector<std::string>& marks, Things& things) {
   const std::string own_network = LinkTarget("/proc/self/ns/net");
   const std::string self = std::to_string(getpid());
+  const std::string own_program = LinkTarget("/proc/self/exe");
   std::error_code error;
   for (const fs::directory_entry& entry : fs::directory_iterator("/proc", error)) {
     const std::string pid = entry.path().filename();
     if (pid.find_first_not_of("0123456789") != std::string::npos || pid == self) continue;
     const std::string folder = "/proc/" + pid;
+    if (LinkTarget(folder + "/exe") == own_program) continue;
     const std::string stat = Content(folder + "/stat");
     const size_t name_end = stat.rfind(')');
     if (name_end == std::string::npos || name_end + 2 >= stat.size()) continue;

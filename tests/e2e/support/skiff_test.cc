@@ -56,6 +56,7 @@ void SkiffTest::SetUp() {
   std::string pattern = fs::temp_directory_path() / "skiff-e2e.XXXXXX";
   ASSERT_NE(mkdtemp(pattern.data()), nullptr);
   directory_ = pattern;
+  warden_ = Warden::Start(directory_, SkiffProgram());
   fs::create_directory(project_directory());
   environment_ = CleanEnvironment();
   environment_["HOME"] = directory_;
@@ -80,11 +81,13 @@ std::map<std::string, std::string> SkiffTest::MakeRoots(const std::string& name)
 
 void SkiffTest::TearDown() {
   if (!ready_) {
+    warden_.Dismiss();
     if (!directory_.empty()) fs::remove_all(directory_);
     return;
   }
   TakeEverythingDown();
   ExpectNothingLeft();
+  warden_.Dismiss();
   std::error_code error;
   fs::remove_all(directory_, error);
   EXPECT_FALSE(error) << "cannot remove " << directory_ << ": " << error.message();
@@ -206,6 +209,15 @@ std::string SkiffTest::HttpGet(const std::string& host, int port, const std::str
 
 std::multiset<std::string> SkiffTest::Snapshot() const {
   return TakeSnapshot(directory_, root_hashes_);
+}
+
+std::string SkiffTest::DifferenceTo(const Census& before) const {
+  std::string difference;
+  Eventually([&] {
+    difference = Difference(before, Count());
+    return difference.empty();
+  });
+  return difference;
 }
 
 void SkiffTest::UseDefaultBridge() {

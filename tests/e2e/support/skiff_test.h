@@ -8,7 +8,9 @@
 #include <string_view>
 #include <vector>
 
+#include "tests/e2e/support/census.h"
 #include "tests/e2e/support/process.h"
+#include "tests/e2e/support/warden.h"
 
 namespace skiff::e2e {
 
@@ -49,20 +51,27 @@ class SkiffTest : public ::testing::Test {
   static std::string HttpGet(const std::string& host, int port, const std::string& path = "/");
 
   std::multiset<std::string> Snapshot() const;
+  // All that is counted; see Census.
+  Census Count() const { return TakeCensus(directory_, root_hashes_); }
+  // Awaits for 2 s that all is counted as in `before`; how it differs, "" when it does not.
+  std::string DifferenceTo(const Census& before) const;
   // Awaits for 2 s that the machine is as it was when the test began.
   void ExpectNothingLeft();
 
-  // The default bridge of `docker run` stays until the machine restarts, as docker's does: makes it a
-  // part of what was there before.
+  // The default bridge of `docker run` stays until the machine restarts, as docker's does: makes it
+  // a part of what was there before.
   void UseDefaultBridge();
 
   // A second pair of roots, for tests of company. Imported image included.
   std::map<std::string, std::string> MakeRoots(const std::string& name);
+  // The test has taken them down itself.
+  void ForgetRoots(const std::string& name) { std::erase(root_names_, name); }
 
  private:
   void TakeEverythingDown();
 
   std::string directory_;
+  Warden warden_;
   std::vector<std::string> root_hashes_;
   std::vector<std::string> root_names_;
   std::map<std::string, std::string> environment_;

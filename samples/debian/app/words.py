@@ -1,0 +1,2 @@
+def answer(count):
+    return f"visit {count}\n"

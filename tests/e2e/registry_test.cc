@@ -1,0 +1,537 @@
+// Pull, push, login and logout against Debian's docker-registry on loopback.
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "base/atomic_file.h"
+#include "base/fd.h"
+#include "tests/e2e/support/archive.h"
+#include "tests/e2e/support/http_server.h"
+#include "tests/e2e/support/kernel_snapshot.h"
+#include "tests/e2e/support/skiff_test.h"
+
+namespace skiff::e2e {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+using Json = nlohmann::json;
+
+int FreePort() {
+  const Fd probe(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof(address);
+  EXPECT_EQ(::bind(probe.get(), reinterpret_cast<sockaddr*>(&address), size), 0);
+  EXPECT_EQ(::getsockname(probe.get(), reinterpret_cast<sockaddr*>(&address), &size), 0);
+  return ntohs(address.sin_port);
+}
+
+struct RegistryOptions {
+  std::string address = "127.0.0.1";
+  std::string tls;   // YAML below `http:`.
+  std::string auth;  // YAML below `auth:`.
+};
+
+// An address of this machine that counts as another one's: it is no loopback.
+constexpr const char* kRemote = "10.231.77.1";
+// user:secret
+constexpr const char* kPasswords =
+    "user:$2y$05$4tt7i5a8L/3fQpi3UoLEw..UBcgAkVadMne7rhmJouDK8J4IGMOmu\n";
+
+std::string Base64(std::string_view bytes, bool url) {
+  ProcessOptions options;
+  options.environment = CleanEnvironment();
+  options.input = bytes;
+  std::string out = RunCommand({"openssl", "base64", "-A"}, options).out;
+  if (!url) return out;
+  std::ranges::replace(out, '+', '-');
+  std::ranges::replace(out, '/', '_');
+  while (out.ends_with('=')) out.pop_back();
+  return out;
+}
+
+class RegistryTest : public SkiffTest {
+ protected:
+  void SetUp() override {
+    SkiffTest::SetUp();
+    if (IsSkipped() || HasFatalFailure()) return;
+    if (::access("/usr/bin/docker-registry", X_OK) != 0) {
+      GTEST_SKIP() << "docker-registry is not installed";
+    }
+    UseDefaultBridge();
+  }
+  void TearDown() override {
+    for (Process& registry : registries_) {
+      registry.Signal(SIGTERM);
+      registry.Finish();
+    }
+    if (remote_) RunCommand({"ip", "address", "del", std::string(kRemote) + "/32", "dev", "lo"});
+    SkiffTest::TearDown();
+  }
+
+  std::string File(const std::string& name) const { return directory() + "/" + name; }
+  void Write(const std::string& name, const std::string& bytes) {
+    ASSERT_TRUE(WriteFileAtomically(File(name), bytes, 0600, Durability::kVolatile));
+  }
+
+  // Starts one with a root of its own; returns "127.0.0.1:PORT".
+  std::string StartRegistry(const std::string& name = "one", const RegistryOptions& options = RegistryOptions()) {
+    const std::string host = options.address + ":" + std::to_string(FreePort());
+    Write(name + ".yml", "version: 0.1\nlog: {level: info, accesslog: {disabled: false}}\nstorage:\n  filesystem: {rootdirectory: " +
+                             File(name) + "}\n  delete: {enabled: true}\nhttp:\n  addr: " + host +
+                             "\n" + options.tls +
+                             (options.auth.empty() ? "" : "auth:\n" + options.auth));
+    ProcessOptions process;
+    process.environment = CleanEnvironment();
+    process.environment["OTEL_TRACES_EXPORTER"] = "none";
+    process.merge_error = true;
+    registries_.push_back(
+        Process::Start({"/usr/bin/docker-registry", "serve", File(name + ".yml")}, process));
+    EXPECT_TRUE(registries_.back().AwaitOutput("listening on")) << registries_.back().out();
+    return host;
+  }
+  // NAME.crt and NAME.key for an address.
+  void MakeCertificate(const std::string& name, const std::string& address) {
+    const Outcome made = RunCommand(
+        {"openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj",
+         "/CN=" + name, "-addext", "subjectAltName=IP:" + address, "-keyout", File(name + ".key"),
+         "-out", File(name + ".crt")});
+    ASSERT_THAT(made, Succeeds()) << made;
+  }
+  RegistryOptions WithTls(const std::string& address) {
+    MakeCertificate("server", address);
+    RegistryOptions options;
+    options.address = address;
+    options.tls = "  tls: {certificate: " + File("server.crt") + ", key: " + File("server.key") + "}\n";
+    return options;
+  }
+  RegistryOptions WithPasswords() {
+    Write("htpasswd", kPasswords);
+    RegistryOptions options;
+    options.auth = "  htpasswd: {realm: tests, path: " + File("htpasswd") + "}\n";
+    return options;
+  }
+  void AddRemoteAddress() {
+    if (UsesHostNetwork()) GTEST_SKIP() << "the network is the machine's";
+    ASSERT_THAT(RunCommand({"ip", "address", "add", std::string(kRemote) + "/32", "dev", "lo"}),
+                Succeeds());
+    remote_ = true;
+  }
+  Outcome LogIn(const std::string& host, const std::string& password) {
+    ProcessOptions options;
+    options.input = password + "\n";
+    return Skiff({"docker", "login", "-u", "user", "--password-stdin", host}, options);
+  }
+  std::string IdOf(const std::string& image) {
+    return Lines(Succeed({"image", "inspect", "-f", "{{.Id}}", image})).at(0);
+  }
+  // `layers` layers of `size` random bytes over busybox, as NAME.
+  void MakeImage(const std::string& name, int layers, int kilobytes) {
+    for (int i = 0; i < layers; ++i) {
+      Succeed({"docker", "run", "--name", "maker", "--network", "none",
+               i == 0 ? "busybox:latest" : name, "sh", "-c",
+               "head -c " + std::to_string(kilobytes * 1024) + " /dev/urandom > /random" +
+                   std::to_string(i)});
+      Succeed({"docker", "commit", "maker", name});
+      Succeed({"docker", "rm", "maker"});
+    }
+  }
+  void RemoveImage(const std::string& name) { Succeed({"image", "rm", name}); }
+
+  std::vector<Process> registries_;
+  bool remote_ = false;
+};
+
+TEST_F(RegistryTest, WhatIsPushedIsPulledAsTheSameImage) {
+  const std::string host = StartRegistry();
+  const std::string name = host + "/some/where:1";
+  MakeImage(name, 3, 64);
+  const std::string id = IdOf(name);
+  const std::string pushed = Succeed({"docker", "push", name});
+  EXPECT_THAT(pushed, HasSubstr("The push refers to repository [" + host + "/some/where]\n"));
+  EXPECT_THAT(pushed, HasSubstr(": Pushed\n"));
+  const size_t at = pushed.find("1: digest: ");
+  ASSERT_NE(at, std::string::npos) << pushed;
+  const std::string digest = pushed.substr(at + 11, 71);
+  EXPECT_THAT(Succeed({"docker", "push", name}), HasSubstr(": Layer already exists\n"));
+
+  RemoveImage(name);
+  RemoveImage("busybox:latest");
+  const std::string pulled = Succeed({"docker", "pull", name});
+  EXPECT_THAT(pulled, HasSubstr("1: Pulling from some/where\n"));
+  EXPECT_THAT(pulled, HasSubstr(": Pull complete\n"));
+  EXPECT_THAT(pulled, HasSubstr("Digest: " + digest + "\nStatus: Downloaded newer image for " +
+                                name + "\n" + name + "\n"));
+  EXPECT_EQ(IdOf(name), id);
+  EXPECT_EQ(Succeed({"docker", "run", "--rm", "--network", "none", name, "sh", "-c",
+                     "ls / | grep -c random"}),
+            "3\n");
+  EXPECT_EQ(Lines(Succeed({"image", "inspect", "-f", "{{index .RepoDigests 0}}", name}))[0],
+            host + "/some/where@" + digest);
+  EXPECT_THAT(Succeed({"docker", "pull", name}), HasSubstr("Status: Image is up to date for "));
+
+  // By digest: no tag is given.
+  RemoveImage(name);
+  const std::string by_digest = host + "/some/where@" + digest;
+  Succeed({"docker", "pull", by_digest});
+  EXPECT_EQ(IdOf(by_digest), id);
+  EXPECT_THAT(Skiff({"image", "inspect", name}), ExitsWith(1));
+  // What came is what goes: the same digest elsewhere.
+  const std::string second = StartRegistry("two") + "/copy:2";
+  Succeed({"docker", "tag", by_digest, second});
+  EXPECT_THAT(Succeed({"docker", "push", second}), HasSubstr("2: digest: " + digest));
+}
+
+TEST_F(RegistryTest, WhatIsNotThereIsSaid) {
+  const std::string host = StartRegistry();
+  const Outcome none = Skiff({"docker", "pull", host + "/none:1"});
+  EXPECT_THAT(none, ExitsWith(1));
+  EXPECT_THAT(none.err, HasSubstr("manifest for none:1 not found"));
+  EXPECT_THAT(Skiff({"docker", "push", host + "/none:1"}).err,
+              HasSubstr("An image does not exist locally with the tag: " + host + "/none"));
+  const Outcome nobody = Skiff({"docker", "pull", "127.0.0.1:1/x"});
+  EXPECT_THAT(nobody, ExitsWith(1));
+  EXPECT_THAT(nobody.err, HasSubstr("127.0.0.1:1"));
+}
+
+TEST_F(RegistryTest, BlobsOfAnotherRepositoryAreMounted) {
+  const std::string host = StartRegistry();
+  MakeImage(host + "/first:1", 1, 64);
+  Succeed({"docker", "push", host + "/first:1"});
+  Succeed({"docker", "pull", host + "/first:1"});
+  Succeed({"docker", "tag", host + "/first:1", host + "/second:1"});
+  const std::string pushed = Succeed({"docker", "push", host + "/second:1"});
+  EXPECT_THAT(pushed, HasSubstr(": Mounted from first\n"));
+  EXPECT_THAT(pushed, Not(HasSubstr(": Pushed\n")));
+}
+
+TEST_F(RegistryTest, ACertificateHasToBeVouchedFor) {
+  AddRemoteAddress();
+  if (IsSkipped()) return;
+  const std::string host = StartRegistry("one", WithTls(kRemote));
+  const std::string name = host + "/box:1";
+  Succeed({"docker", "tag", "busybox:latest", name});
+  const Outcome refused = Skiff({"docker", "push", name});
+  EXPECT_THAT(refused, ExitsWith(1));
+  EXPECT_THAT(refused.err, HasSubstr("certificate"));
+  EXPECT_THAT(refused.err, HasSubstr("certs.d"));
+
+  std::filesystem::create_directories(File("certs.d/" + host));
+  std::filesystem::copy_file(File("server.crt"), File("certs.d/" + host + "/ca.crt"));
+  environment()["SKIFF_CERTS_DIR"] = File("certs.d");
+  Succeed({"docker", "push", name});
+  // Somebody else's does not do.
+  MakeCertificate("other", kRemote);
+  std::filesystem::copy_file(File("other.crt"), File("certs.d/" + host + "/ca.crt"),
+                             std::filesystem::copy_options::overwrite_existing);
+  EXPECT_THAT(Skiff({"docker", "pull", name}), ExitsWith(1));
+  // Named as insecure, nobody has to vouch.
+  Write("registries.json", R"({"insecure-registries":[")" + host + R"("]})");
+  environment()["SKIFF_REGISTRY_CONFIG"] = File("registries.json");
+  Succeed({"docker", "pull", name});
+}
+
+TEST_F(RegistryTest, OnlyLoopbackAndInsecureRegistriesAreSpokenToInTheOpen) {
+  AddRemoteAddress();
+  if (IsSkipped()) return;
+  RegistryOptions options;
+  options.address = kRemote;
+  const std::string host = StartRegistry("one", options);
+  Succeed({"docker", "tag", "busybox:latest", host + "/box:1"});
+  const Outcome refused = Skiff({"docker", "push", host + "/box:1"});
+  EXPECT_THAT(refused, ExitsWith(1));
+  EXPECT_THAT(refused.err, HasSubstr("insecure-registries"));
+  Write("registries.json", R"({"insecure-registries":[")" + host + R"("]})");
+  environment()["SKIFF_REGISTRY_CONFIG"] = File("registries.json");
+  Succeed({"docker", "push", host + "/box:1"});
+}
+
+TEST_F(RegistryTest, PasswordsAreKeptByLoginAndForgottenByLogout) {
+  const std::string host = StartRegistry("one", WithPasswords());
+  const std::string name = host + "/box:1";
+  Succeed({"docker", "tag", "busybox:latest", name});
+  const Outcome anonymous = Skiff({"docker", "push", name});
+  EXPECT_THAT(anonymous, ExitsWith(1));
+  EXPECT_THAT(anonymous.err, HasSubstr("no basic auth credentials"));
+  const Outcome wrong = LogIn(host, "guess");
+  EXPECT_THAT(wrong, ExitsWith(1));
+  EXPECT_THAT(wrong.err, HasSubstr("401 Unauthorized"));
+  EXPECT_FALSE(std::filesystem::exists(File(".docker/config.json")));
+
+  const Outcome right = LogIn(host, "secret");
+  EXPECT_THAT(right, Succeeds()) << right;
+  EXPECT_EQ(right.out, "Login Succeeded\n");
+  const Json config = Json::parse(ReadFile(File(".docker/config.json")).value_or(""));
+  EXPECT_EQ(config["auths"][host]["auth"], Base64("user:secret", false));
+  EXPECT_EQ(std::filesystem::status(File(".docker/config.json")).permissions(),
+            std::filesystem::perms(0600));
+  Succeed({"docker", "push", name});
+  Succeed({"docker", "pull", name});
+  EXPECT_EQ(Succeed({"docker", "logout", host}), "Removing login credentials for " + host + "\n");
+  EXPECT_EQ(Succeed({"docker", "logout", host}), "Not logged in to " + host + "\n");
+  EXPECT_THAT(Skiff({"docker", "pull", name}), ExitsWith(1));
+}
+
+TEST_F(RegistryTest, ACredentialHelperKeepsThePassword) {
+  const std::string host = StartRegistry("one", WithPasswords());
+  WriteFile("bin/docker-credential-drawer",
+            "#!/bin/sh\nd=" + File("drawer") + R"(
+case $1 in
+store) cat > $d ;;
+get) cat > $d.asked; test -f $d && cat $d || { echo "credentials not found in native keychain"; exit 1; } ;;
+erase) rm -f $d ;;
+esac
+)",
+            true);
+  environment()["PATH"] = project_directory() + "/bin:" + environment()["PATH"];
+  std::filesystem::create_directory(File(".docker"));
+  Write(".docker/config.json", R"({"credsStore":"drawer","other":{"kept":[1]}})");
+  Succeed({"docker", "tag", "busybox:latest", host + "/box:1"});
+  EXPECT_THAT(LogIn(host, "secret"), Succeeds());
+  EXPECT_EQ(Json::parse(ReadFile(File("drawer")).value_or("")),
+            Json({{"ServerURL", host}, {"Username", "user"}, {"Secret", "secret"}}));
+  const std::string config = ReadFile(File(".docker/config.json")).value_or("");
+  EXPECT_THAT(config, Not(HasSubstr("\"auth\"")));
+  EXPECT_EQ(Json::parse(config)["other"], Json({{"kept", {1}}}));
+  Succeed({"docker", "push", host + "/box:1"});
+  EXPECT_EQ(ReadFile(File("drawer.asked")).value_or(""), host);
+  Succeed({"docker", "logout", host});
+  EXPECT_FALSE(std::filesystem::exists(File("drawer")));
+  EXPECT_THAT(Skiff({"docker", "pull", host + "/box:1"}), ExitsWith(1));
+}
+
+// docker-registry asks for tokens, which a server of the test signs for whom it knows.
+TEST_F(RegistryTest, TokensAreFetchedForWhatIsNeeded) {
+  MakeCertificate("signer", "127.0.0.1");
+  const std::string der =
+      RunCommand({"openssl", "x509", "-in", File("signer.crt"), "-outform", "DER"}).out;
+  const std::string known = "Basic " + Base64("user:secret", false);
+  std::vector<std::string> authorizations;
+  HttpServer tokens([&](const ServerRequest& request) -> ServerAnswer {
+    authorizations.push_back(request.Header("authorization"));
+    if (request.Header("authorization") != known) return {401};
+    Json access = Json::array();
+    std::string target = request.target;
+    for (size_t at = target.find("scope="); at != std::string::npos;
+         at = target.find("scope=", at + 1)) {
+      // repository:NAME:ACTIONS with its colons and slashes written as %3A and %2F.
+      std::string scope = target.substr(at + 6, target.find('&', at) - at - 6);
+      for (const auto& [code, sign] : {std::pair("%3A", ":"), {"%2F", "/"}, {"%2C", ","}}) {
+        for (size_t i; (i = scope.find(code)) != std::string::npos;) scope.replace(i, 3, sign);
+      }
+      const size_t first = scope.find(':'), last = scope.rfind(':');
+      Json actions = Json::array({"pull"});
+      if (scope.ends_with("push")) actions.push_back("push");
+      access.push_back({{"type", scope.substr(0, first)},
+                        {"name", scope.substr(first + 1, last - first - 1)},
+                        {"actions", actions}});
+    }
+    const time_t now = ::time(nullptr);
+    const Json head = {{"typ", "JWT"}, {"alg", "RS256"}, {"x5c", {Base64(der, false)}}};
+    const Json claims = {{"iss", "tests"},   {"sub", "user"},      {"aud", "registry"},
+                         {"iat", now - 5},   {"nbf", now - 5},     {"exp", now + 300},
+                         {"jti", "one"},     {"access", access}};
+    const std::string text = Base64(head.dump(), true) + "." + Base64(claims.dump(), true);
+    ProcessOptions options;
+    options.environment = CleanEnvironment();
+    options.input = text;
+    const std::string signature =
+        RunCommand({"openssl", "dgst", "-sha256", "-sign", File("signer.key")}, options).out;
+    return {200, {}, Json({{"token", text + "." + Base64(signature, true)}}).dump()};
+  });
+  RegistryOptions options;
+  options.auth = "  token: {realm: \"http://" + tokens.host() +
+                 "/token\", service: registry, issuer: tests, rootcertbundle: " +
+                 File("signer.crt") + "}\n";
+  const std::string host = StartRegistry("one", options);
+  Succeed({"docker", "tag", "busybox:latest", host + "/deep/box:1"});
+  EXPECT_THAT(Skiff({"docker", "push", host + "/deep/box:1"}), ExitsWith(1));
+  EXPECT_THAT(LogIn(host, "guess"), ExitsWith(1));
+  EXPECT_THAT(LogIn(host, "secret"), Succeeds());
+  Succeed({"docker", "push", host + "/deep/box:1"});
+  Succeed({"docker", "pull", host + "/deep/box:1"});
+  EXPECT_THAT(tokens.requests().back(),
+              ::testing::EndsWith("service=registry&scope=repository%3Adeep%2Fbox%3Apull&account=user"));
+  // With rights on both repositories, blobs are mounted.
+  Succeed({"docker", "tag", host + "/deep/box:1", host + "/other/box:1"});
+  EXPECT_THAT(Succeed({"docker", "push", host + "/other/box:1"}), HasSubstr(": Mounted from deep/box"));
+}
+
+// ---- Registries that misbehave -------------------------------------------------------------------
+
+class FaultyRegistryTest : public RegistryTest {
+ protected:
+  void SetUp() override {
+    RegistryTest::SetUp();
+    if (IsSkipped() || HasFatalFailure()) return;
+    // Nothing that could be compressed, and large enough to be cut.
+    std::string noise;
+    for (int i = 0; noise.size() < (3u << 20); ++i) noise += Digest(std::to_string(i));
+    image_ = CraftImage({Tar({{"noise", noise}}), Tar({{"small", "file"}})});
+    for (const std::string& layer : image_.layers) blobs_[Digest(layer)] = layer;
+    blobs_[Digest(image_.config)] = image_.config;
+  }
+
+  // What a good registry answers, ranges included.
+  ServerAnswer Good(const ServerRequest& request) const {
+    const std::string last = request.target.substr(request.target.rfind('/') + 1);
+    if (request.target.find("/manifests/") != std::string::npos) {
+      return {200, {"Content-Type: application/vnd.oci.image.manifest.v1+json"}, image_.manifest};
+    }
+    const auto blob = blobs_.find(last);
+    if (blob == blobs_.end()) return {200};
+    const std::string range = request.Header("range");
+    if (range.empty()) return {200, {}, blob->second};
+    const size_t from = std::stoul(range.substr(range.find('=') + 1));
+    return {206, {}, blob->second.substr(from)};
+  }
+
+  CraftedImage image_;
+  std::map<std::string, std::string> blobs_;
+};
+
+TEST_F(FaultyRegistryTest, ABrokenTransferGoesOnWhereItStopped) {
+  const std::string large = Digest(image_.layers[0]);
+  std::vector<std::string> ranges;
+  HttpServer server([&](const ServerRequest& request) {
+    ServerAnswer answer = Good(request);
+    if (request.target.ends_with(large)) {
+      ranges.push_back(request.Header("range"));
+      answer.cut = 1u << 20;
+    }
+    return answer;
+  });
+  Succeed({"docker", "pull", server.host() + "/x:1"});
+  EXPECT_THAT(ranges, ::testing::ElementsAre("", "bytes=1048576-", "bytes=2097152-",
+                                             "bytes=3145728-"));
+}
+
+TEST_F(FaultyRegistryTest, TheNextCommandGoesOnWhereThisOneWasKilled) {
+  const std::string large = Digest(image_.layers[0]);
+  std::vector<std::string> ranges;
+  HttpServer server([&](const ServerRequest& request) {
+    if (request.target.ends_with(large)) ranges.push_back(request.Header("range"));
+    return Good(request);
+  });
+  for (const char* point : {"image.download=kill", "image.downloaded=kill", "image.pull=kill",
+                            "image.downloaded=error", "transfer.registry=error"}) {
+    environment()["SKIFF_FAILPOINTS"] = point;
+    EXPECT_NE(Skiff({"docker", "pull", server.host() + "/x:1"}).exit_code, 0) << point;
+    environment().erase("SKIFF_FAILPOINTS");
+    EXPECT_THAT(Skiff({"docker", "ps"}), Succeeds()) << point;
+    EXPECT_THAT(Skiff({"system", "check"}), Succeeds()) << point;
+  }
+  const std::string name = server.host() + "/x:1";
+  Succeed({"docker", "pull", name});
+  EXPECT_EQ(IdOf(name), Digest(image_.config));
+  // Whole after the first time.
+  EXPECT_EQ(std::ranges::count(ranges, ""), 1);
+}
+
+TEST_F(FaultyRegistryTest, EachByteIsVerified) {
+  const std::string small = Digest(image_.layers[1]);
+  std::function<void(const ServerRequest&, ServerAnswer&)> harm;
+  HttpServer server([&](const ServerRequest& request) {
+    ServerAnswer answer = Good(request);
+    harm(request, answer);
+    return answer;
+  });
+  const auto expect = [&](const std::string& ref, const std::string& message, auto damage) {
+    harm = damage;
+    const Outcome outcome = Skiff({"docker", "pull", server.host() + ref});
+    EXPECT_THAT(outcome, ExitsWith(1));
+    EXPECT_THAT(outcome.err, HasSubstr(message));
+    EXPECT_THAT(Skiff({"image", "inspect", server.host() + "/x:1"}), ExitsWith(1));
+    EXPECT_THAT(Skiff({"system", "check"}), Succeeds());
+  };
+  expect("/x:1", "has the digest", [&](const ServerRequest& request, ServerAnswer& answer) {
+    if (request.target.ends_with(small)) answer.body[600] ^= 1;
+  });
+  expect("/x:1", "is larger than", [&](const ServerRequest& request, ServerAnswer& answer) {
+    if (request.target.ends_with(small)) answer.body += "more";
+  });
+  expect("/x:1", "digest", [&](const ServerRequest& request, ServerAnswer& answer) {
+    if (request.target.ends_with(Digest(image_.config))) answer.body[3] ^= 1;
+  });
+  expect("/x@" + Digest("something else"), "not " + Digest("something else"),
+         [](const ServerRequest&, ServerAnswer&) {});
+  // CVE-2021-41190: one document, two readings.
+  expect("/x:1", "says it is", [&](const ServerRequest& request, ServerAnswer& answer) {
+    if (request.target.find("/manifests/") == std::string::npos) return;
+    answer.headers = {"Content-Type: application/vnd.oci.image.index.v1+json"};
+  });
+  // A realm of somebody else's, in the open, while the registry itself is asked with TLS or not.
+  harm = [](const ServerRequest&, ServerAnswer&) {};
+  Succeed({"docker", "pull", server.host() + "/x:1"});
+}
+
+// CVE-2020-15157: whom a registry sends us to learns nothing of what it was told.
+TEST_F(FaultyRegistryTest, PasswordsDoNotFollowARedirect) {
+  std::vector<std::string> seen;
+  HttpServer store([&](const ServerRequest& request) {
+    seen.push_back(request.Header("authorization"));
+    return Good(request);
+  });
+  HttpServer server([&](const ServerRequest& request) -> ServerAnswer {
+    if (request.Header("authorization").empty()) {
+      return {401, {"WWW-Authenticate: Basic realm=\"x\""}};
+    }
+    if (request.target.find("/blobs/") == std::string::npos) return Good(request);
+    return {307, {"Location: http://" + store.host() + request.target}};
+  });
+  EXPECT_THAT(LogIn(server.host(), "secret"), Succeeds());
+  Succeed({"docker", "pull", server.host() + "/x:1"});
+  EXPECT_THAT(seen, ::testing::ElementsAre("", "", ""));
+}
+
+TEST_F(FaultyRegistryTest, MirrorsAreAskedFirst) {
+  HttpServer empty([](const ServerRequest& request) -> ServerAnswer {
+    return {request.target == "/v2/" ? 200 : 404};
+  });
+  HttpServer mirror([&](const ServerRequest& request) { return Good(request); });
+  Write("registries.json", R"({"registry-mirrors":["http://)" + empty.host() + R"(","http://)" +
+                               mirror.host() + R"("]})");
+  environment()["SKIFF_REGISTRY_CONFIG"] = File("registries.json");
+  Succeed({"docker", "pull", "mirrored:1"});
+  EXPECT_EQ(IdOf("mirrored:1"), Digest(image_.config));
+  EXPECT_THAT(empty.requests(), ::testing::Contains("GET /v2/library/mirrored/manifests/1"));
+}
+
+TEST_F(FaultyRegistryTest, AProxyIsUsedForWhatIsNotLocal) {
+  HttpServer proxy([&](const ServerRequest& request) -> ServerAnswer {
+    if (request.method == "CONNECT") return {403};
+    return Good(request);
+  });
+  Write("registries.json", R"({"insecure-registries":["registry.example"]})");
+  environment()["SKIFF_REGISTRY_CONFIG"] = File("registries.json");
+  environment()["http_proxy"] = "http://" + proxy.host();
+  environment()["https_proxy"] = "http://" + proxy.host();
+  Succeed({"docker", "pull", "registry.example/x:1"});
+  EXPECT_THAT(proxy.requests(),
+              ::testing::Contains("GET http://registry.example/v2/x/manifests/1"));
+}
+
+TEST_F(FaultyRegistryTest, APushThatDiesIsDoneByTheNext) {
+  const std::string host = StartRegistry();
+  const std::string name = host + "/box:1";
+  Succeed({"docker", "tag", "busybox:latest", name});
+  for (const char* point : {"image.push_layer=kill", "image.push_layer=error",
+                            "image.push_manifest=kill", "image.push_manifest=error"}) {
+    environment()["SKIFF_FAILPOINTS"] = point;
+    // What is there already is not sent again.
+    Skiff({"docker", "push", name});
+    environment().erase("SKIFF_FAILPOINTS");
+    EXPECT_THAT(Skiff({"system", "check", "--repair"}), Succeeds()) << point;
+  }
+  Succeed({"docker", "push", name});
+  Succeed({"docker", "pull", name});
+}
+
+}  // namespace
+}  // namespace skiff::e2e
