@@ -264,7 +264,7 @@ void RunInside(const Machine& machine, const std::string& own, int ready, int go
     if (::write(fd, "0", 1) != 1) Die("cgroup.procs");
   }
   if (::unshare(CLONE_NEWCGROUP) != 0) Die("cgroup namespace");
-  ::sethostname("floor", 5);
+  if (::sethostname("floor", 5) != 0) Die("sethostname");
   MountEverything(machine, own);
   char byte = 'r';
   if (::write(ready, &byte, 1) != 1 || ::read(go, &byte, 1) != 1) ::_exit(1);
