@@ -29,8 +29,13 @@ class PidNamespaceOfChildren {
   static Result<PidNamespaceOfChildren> Enter(int target) {
     PidNamespaceOfChildren guard;
     SKIFF_ASSIGN(guard.own_, OpenFile("/proc/self/ns/pid", O_RDONLY));
-    if (setns(target, CLONE_NEWPID) != 0)
+    if (setns(target, CLONE_NEWPID) != 0) {
+      if (errno == ESRCH) {
+        return Fail(Code::kFailedPrecondition,
+                    "the container is not running: its first process has ended");
+      }
       return FailErrno("cannot enter the container's PID namespace");
+    }
     guard.entered_ = true;
     return guard;
   }

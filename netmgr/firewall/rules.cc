@@ -148,11 +148,30 @@ void AddPublished(NfBatch* batch) {
   MapByPort(batch, NFPROTO_IPV6, "ports6", false);
 }
 
+// What is sent to many (multicast and broadcast) is no container's address.
+void AddReturnOfMulticast(NfBatch* batch, std::string_view chain) {
+  {
+    // ip daddr >= 224.0.0.0 return
+    NfRule rule = batch->Rule(chain);
+    Protocol(rule, NFPROTO_IPV4)
+        .Payload(NFT_PAYLOAD_NETWORK_HEADER, 16, kWord)
+        .AtLeast(AddressBytes(*IpAddress::Parse("224.0.0.0")))
+        .Verdict(NFT_RETURN);
+  }
+  {
+    // ip6 daddr ff00::/8 return
+    NfRule rule = batch->Rule(chain);
+    Protocol(rule, NFPROTO_IPV6)
+        .Payload(NFT_PAYLOAD_NETWORK_HEADER, 24, 1)
+        .Is(uint8_t{0xff})
+        .Verdict(NFT_RETURN);
+  }
+}
+
 // Which addresses connections have been tracked of: a chain of a NAT hook sees the first packet of
 // each. Link-local ones come and go with every interface; where the sets are full, the last rule
 // says so.
 void AddSeen(NfBatch* batch, std::string_view chain, uint32_t v4_offset, uint32_t v6_offset) {
-  batch->AddChain(chain);
   {
     // add @seen4 { ip saddr } return
     NfRule rule = batch->Rule(chain);
@@ -191,7 +210,10 @@ void AddDestinations(NfBatch* batch, bool route_loopback) {
     ToLoopback(rule.Meta(NFT_META_IIFNAME).In("bridges")).Verdict(NF_DROP);
   }
   AddPublished(batch);
+  batch->AddChain("seen_source");
   AddSeen(batch, "seen_source", 12, 8);
+  batch->AddChain("seen_target");
+  AddReturnOfMulticast(batch, "seen_target");
   AddSeen(batch, "seen_target", 16, 24);
   batch->AddChain("prerouting", NfHook{"nat", NF_INET_PRE_ROUTING, -100});
   // iifname @bridges jump seen_source

@@ -73,6 +73,7 @@ class NfRule {
   NfRule& Payload(uint32_t base, uint32_t offset, uint32_t length, uint32_t into = NFT_REG_1);
   NfRule& Is(std::string_view value) { return Compare(NFT_CMP_EQ, value); }
   NfRule& Is(uint8_t value) { return Is(std::string(1, static_cast<char>(value))); }
+  NfRule& AtLeast(std::string_view value) { return Compare(NFT_CMP_GTE, value); }
   NfRule& In(std::string_view set, bool inverted = false);
   NfRule& NotIn(std::string_view set) { return In(set, true); }
   // add @set { ... }: what register 1 holds. The rule ends here when the set is full.

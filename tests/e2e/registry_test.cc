@@ -415,10 +415,17 @@ TEST_F(FaultyRegistryTest, ABrokenTransferGoesOnWhereItStopped) {
 TEST_F(FaultyRegistryTest, TheNextCommandGoesOnWhereThisOneWasKilled) {
   const std::string large = Digest(image_.layers[0]);
   std::vector<std::string> ranges;
+  bool refuse_rest = true;
   HttpServer server([&](const ServerRequest& request) {
-    if (request.target.ends_with(large)) ranges.push_back(request.Header("range"));
-    return Good(request);
+    if (!request.target.ends_with(large)) return Good(request);
+    ranges.push_back(request.Header("range"));
+    if (refuse_rest && ranges.back() != "") return ServerAnswer{.status = 403};
+    ServerAnswer answer = Good(request);
+    if (refuse_rest) answer.cut = 1u << 20;
+    return answer;
   });
+  EXPECT_THAT(Skiff({"docker", "pull", server.host() + "/x:1"}), ExitsWith(1));
+  refuse_rest = false;
   for (const char* point : {"image.download=kill", "image.downloaded=kill", "image.pull=kill",
                             "image.downloaded=error", "transfer.registry=error"}) {
     environment()["SKIFF_FAILPOINTS"] = point;
@@ -430,7 +437,7 @@ TEST_F(FaultyRegistryTest, TheNextCommandGoesOnWhereThisOneWasKilled) {
   const std::string name = server.host() + "/x:1";
   Succeed({"docker", "pull", name});
   EXPECT_EQ(IdOf(name), Digest(image_.config));
-  // Whole after the first time.
+  // Nothing that was there is fetched again, whichever command died since.
   EXPECT_EQ(std::ranges::count(ranges, ""), 1);
 }
 

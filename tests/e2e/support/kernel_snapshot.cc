@@ -58,8 +58,13 @@ void AddLinks(Things& things) {
 void AddRules(Things& things) {
   std::istringstream lines(RunCommand({"nft", "list", "ruleset"}).out);
   std::string table;
+  bool seen = false;
   for (std::string line; std::getline(lines, line);) {
     if (line.starts_with("table ")) table = line.substr(0, line.find(" {"));
+    // The record of addresses that had connections goes with the network, not with a container.
+    if (line.find("set ") != std::string::npos) seen = line.find("set seen") != std::string::npos;
+    if (line == "\t}") seen = false;
+    if (seen) continue;
     // What somebody else's rules have counted meanwhile is no matter of ours.
     static const std::regex kCounts("counter packets [0-9]+ bytes [0-9]+");
     line = std::regex_replace(line, kCounts, "counter");

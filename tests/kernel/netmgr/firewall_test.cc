@@ -208,6 +208,8 @@ add rule inet other seen_source ip6 saddr fe80::/64 return
 add rule inet other seen_source add @seen6 { ip6 saddr } return
 add rule inet other seen_source add @overflow { meta nfproto }
 add chain inet other seen_target
+add rule inet other seen_target ip daddr >= 224.0.0.0 return
+add rule inet other seen_target ip6 daddr ff00::/8 return
 add rule inet other seen_target add @seen4 { ip daddr } return
 add rule inet other seen_target ip6 daddr fe80::/64 return
 add rule inet other seen_target add @seen6 { ip6 daddr } return
