@@ -7,13 +7,17 @@
 #include <unistd.h>
 
 #include <memory>
+#include <optional>
 
 #include "base/failpoint.h"
 #include "base/identity.h"
+#include "base/text.h"
 #include "base/wire.h"
 
 namespace skiff::engine::embedded {
 namespace {
+
+constexpr size_t kLongest = 64u << 20;
 
 enum Tag : uint16_t {
   kTagIntent = 1,
@@ -22,18 +26,124 @@ enum Tag : uint16_t {
   kTagName = 4,
   kTagAddress = 5,
   kTagSubnet = 6,
+  kTagOnly = 7,  // Intents in place of all before it.
+  kTagOwner = 8,
+  kTagPid = 9,
+  kTagStart = 10,
+  kTagNamespace = 11,
 };
 
-std::string Encode(const Intent& intent) {
+// The process that a file belongs to. A process that it starts has its locks until it executes
+// another program or closes what it has: with a command that is killed just then, a lock alone would
+// speak for a dead one.
+struct Owner {
+  int64_t pid = 0;
+  int64_t start = 0;      // Of the kernel's clock ticks.
+  int64_t pid_space = 0;  // The namespace in which this number is its.
+};
+
+int64_t OwnPidSpace() {
+  struct stat status = {};
+  return ::stat("/proc/self/ns/pid", &status) == 0 ? static_cast<int64_t>(status.st_ino) : 0;
+}
+
+struct ProcessStatus {
+  char state = 0;
+  int64_t threads = 0;
+  int64_t start = 0;
+};
+
+// Nothing: there is no such process. See proc_pid_stat(5); the name may have blanks and parentheses.
+std::optional<ProcessStatus> StatusOf(int64_t pid) {
+  const auto text = ReadFile("/proc/" + std::to_string(pid) + "/stat");
+  if (!text) return std::nullopt;
+  const size_t name_end = text->rfind(')');
+  if (name_end == std::string::npos) return std::nullopt;
+  const auto fields = Split(std::string_view(*text).substr(name_end + 1), ' ');
+  constexpr size_t kState = 1, kThreads = 18, kStart = 20;
+  if (fields.size() <= kStart || fields[kState].empty()) return std::nullopt;
+  ProcessStatus status;
+  status.state = fields[kState][0];
+  status.threads = ParseNumber<int64_t>(fields[kThreads]).value_or(0);
+  status.start = ParseNumber<int64_t>(fields[kStart]).value_or(0);
+  return status;
+}
+
+Owner OwnerOfThis() {
+  Owner owner;
+  owner.pid = ::getpid();
+  owner.pid_space = OwnPidSpace();
+  if (const auto status = StatusOf(owner.pid)) owner.start = status->start;
+  return owner;
+}
+
+std::string Encode(const Owner& owner) {
+  WireWriter inner;
+  inner.Int(kTagPid, owner.pid);
+  inner.Int(kTagStart, owner.start);
+  inner.Int(kTagNamespace, owner.pid_space);
+  WireWriter out;
+  out.Message(kTagOwner, inner);
+  return out.data();
+}
+
+std::optional<Owner> DecodeOwner(std::string_view data) {
+  WireReader outer(data);
+  if (!outer.Next() || outer.tag() != kTagOwner) return std::nullopt;
+  Owner owner;
+  WireReader in(outer.bytes());
+  while (in.Next()) {
+    if (in.tag() == kTagPid) owner.pid = in.integer();
+    if (in.tag() == kTagStart) owner.start = in.integer();
+    if (in.tag() == kTagNamespace) owner.pid_space = in.integer();
+  }
+  return in.ok() ? std::optional(owner) : std::nullopt;
+}
+
+// False too when that cannot be told from here.
+bool HasDied(const Owner& owner) {
+  if (owner.start == 0 || owner.pid_space == 0 || owner.pid_space != OwnPidSpace()) return false;
+  const auto status = StatusOf(owner.pid);
+  if (!status || status->start != owner.start) return true;
+  // Others of its threads may be at work in the kernel after its first one has ended.
+  return (status->state == 'Z' || status->state == 'X') && status->threads <= 1;
+}
+
+void Encode(const Intent& intent, WireWriter* out) {
   WireWriter inner;
   inner.Int(kTagKind, static_cast<int64_t>(intent.kind));
   inner.Bytes(kTagId, intent.id);
   inner.Bytes(kTagName, intent.name);
   inner.Strings(kTagAddress, intent.addresses);
   inner.Bytes(kTagSubnet, intent.subnet);
-  WireWriter out;
-  out.Message(kTagIntent, inner);
-  return out.data();
+  out->Message(kTagIntent, inner);
+}
+
+std::optional<Intent> DecodeIntent(std::string_view data) {
+  Intent intent;
+  WireReader in(data);
+  while (in.Next()) {
+    switch (in.tag()) {
+      case kTagKind:
+        intent.kind = static_cast<Intent::Kind>(in.integer());
+        break;
+      case kTagId:
+        intent.id = in.text();
+        break;
+      case kTagName:
+        intent.name = in.text();
+        break;
+      case kTagAddress:
+        intent.addresses.push_back(in.text());
+        break;
+      case kTagSubnet:
+        intent.subnet = in.text();
+        break;
+      default:
+        break;
+    }
+  }
+  return in.ok() ? std::optional(std::move(intent)) : std::nullopt;
 }
 
 // A last entry cut short was never acted upon: it is left out.
@@ -41,31 +151,11 @@ std::vector<Intent> Decode(std::string_view data) {
   std::vector<Intent> intents;
   WireReader outer(data);
   while (outer.Next()) {
-    if (outer.tag() != kTagIntent) continue;
-    Intent intent;
-    WireReader in(outer.bytes());
-    while (in.Next()) {
-      switch (in.tag()) {
-        case kTagKind:
-          intent.kind = static_cast<Intent::Kind>(in.integer());
-          break;
-        case kTagId:
-          intent.id = in.text();
-          break;
-        case kTagName:
-          intent.name = in.text();
-          break;
-        case kTagAddress:
-          intent.addresses.push_back(in.text());
-          break;
-        case kTagSubnet:
-          intent.subnet = in.text();
-          break;
-        default:
-          break;
-      }
+    if (outer.tag() == kTagOnly) {
+      intents = Decode(outer.bytes());
+    } else if (outer.tag() == kTagIntent) {
+      if (auto intent = DecodeIntent(outer.bytes())) intents.push_back(std::move(*intent));
     }
-    if (in.ok()) intents.push_back(std::move(intent));
   }
   return intents;
 }
@@ -81,7 +171,13 @@ Status ForEach(const std::string& folder_path, const std::string& own, Visit vis
     if (path == own) continue;
     auto file = OpenFile(path, O_RDONLY);
     if (!file) continue;  // Its owner has just ended well.
-    const bool alive = ::flock(file->get(), LOCK_SH | LOCK_NB) != 0;
+    bool alive = ::flock(file->get(), LOCK_SH | LOCK_NB) != 0;
+    if (alive) {
+      SKIFF_ASSIGN(const std::string data, ReadAll(file->get(), kLongest, path));
+      const auto owner = DecodeOwner(data);
+      alive = !owner || !HasDied(*owner);
+      if (::lseek(file->get(), 0, SEEK_SET) != 0) return FailErrno("cannot read '" + path + "'");
+    }
     SKIFF_TRY(visit(path, *file, alive));
   }
   return {};
@@ -103,26 +199,28 @@ Status IntentLog::OpenOwn() {
     if (errno != EINTR) return FailErrno("cannot lock '" + path + "'");
   }
   path_ = path;
-  return {};
+  return WriteAll(file_.get(), Encode(OwnerOfThis()), path_);
 }
 
 Status IntentLog::Append(const Intent& intent) {
   SKIFF_TRY(OpenOwn());
   SKIFF_TRY(Failpoint("intents.append"));
-  SKIFF_TRY(WriteAll(file_.get(), Encode(intent), path_));
+  WireWriter out;
+  Encode(intent, &out);
+  SKIFF_TRY(WriteAll(file_.get(), out.data(), path_));
   own_.push_back(intent);
   return {};
 }
 
 Status IntentLog::Replace(const std::vector<Intent>& kept) {
-  if (!file_.valid()) return {};
+  if (!file_.valid() || kept == own_) return {};
   SKIFF_TRY(Failpoint("intents.replace"));
-  // Killed between the two calls, nothing of `kept` is told: they are containers that nobody has
-  // started yet, and reconciliation removes such by their row.
-  if (::ftruncate(file_.get(), 0) != 0) return FailErrno("cannot truncate '" + path_ + "'");
-  std::string data;
-  for (const Intent& intent : kept) data += Encode(intent);
-  if (!data.empty()) SKIFF_TRY(WriteAll(file_.get(), data, path_));
+  // One call: whenever it is killed, either the old ones or `kept` are told.
+  WireWriter inner;
+  for (const Intent& intent : kept) Encode(intent, &inner);
+  WireWriter out;
+  out.Message(kTagOnly, inner);
+  SKIFF_TRY(WriteAll(file_.get(), out.data(), path_));
   own_ = kept;
   return {};
 }
@@ -132,7 +230,7 @@ Result<std::vector<Intent>> IntentLog::Others() const {
   SKIFF_TRY(ForEach(layout_.intents(), path_,
                     [&](const std::string& path, const Fd& file, bool alive) -> Status {
                       if (!alive) return {};
-                      SKIFF_ASSIGN(const std::string data, ReadAll(file.get(), 64u << 20, path));
+                      SKIFF_ASSIGN(const std::string data, ReadAll(file.get(), kLongest, path));
                       for (Intent& intent : Decode(data)) all.push_back(std::move(intent));
                       return {};
                     }));
@@ -144,7 +242,7 @@ Result<std::vector<IntentLog::Leftover>> IntentLog::Leftovers() const {
   SKIFF_TRY(ForEach(layout_.intents(), path_,
                     [&](const std::string& path, const Fd& file, bool alive) -> Status {
                       if (alive) return {};
-                      SKIFF_ASSIGN(const std::string data, ReadAll(file.get(), 64u << 20, path));
+                      SKIFF_ASSIGN(const std::string data, ReadAll(file.get(), kLongest, path));
                       all.push_back({path, Decode(data)});
                       return {};
                     }));

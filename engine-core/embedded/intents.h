@@ -32,8 +32,8 @@ struct Intent {
   bool operator==(const Intent&) const = default;
 };
 
-// One file per process in <run>/intents, with a lock held while the process lives: a file without
-// an owner tells of a command that died. Appended without a sync, because a power cut removes what
+// One file per process in <run>/intents, with a lock held while the process lives, and with its pid
+// and the moment of its start: a file without an owner tells of a command that died. Appended without a sync, because a power cut removes what
 // it speaks of as well. Callers hold the state lock for every call but SomebodyDied().
 class IntentLog {
  public:
