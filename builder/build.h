@@ -81,6 +81,25 @@ struct BuiltImage {
   std::vector<std::string> layers;
 };
 
+// ---- Contexts at addresses ----------------------------------------------------------------------
+
+struct BuilderOptions;
+
+// A context that is no folder here: an http(s) address or a Git repository (builder/git.h).
+bool IsRemoteContext(std::string_view text);
+
+// What is at the address. It is gone with this object.
+struct RemoteContext {
+  std::unique_ptr<engine::WritableLayer> tree;
+  Fd root;                 // Of the files, when there are some: nothing leads out of it.
+  std::string folder;      // The same, absolute; "" when what came is a Dockerfile.
+  std::string dockerfile;  // That.
+};
+// A repository's files, those of an archive, or else a Dockerfile. kUnavailable, kNotFound,
+// kInvalidArgument (an address git does not take).
+Result<RemoteContext> FetchContext(engine::Engine& engine, const std::string& address,
+                                   const BuilderOptions& options);
+
 // ---- The builder --------------------------------------------------------------------------------
 
 // Base images the engine has; nothing is pulled. The engine outlives it.
@@ -91,6 +110,12 @@ struct BuilderOptions {
   std::string cache_folder;
   std::function<int64_t()> now;  // Nanoseconds since the epoch.
   int cancel_fd = -1;            // Readable: every build stops.
+
+  // -- what is reached over a network --
+  // How the registry that has an image is reached; empty: without credentials.
+  std::function<Result<engine::RegistryAccess>(const std::string& reference)> registry;
+  engine::RegistrySettings downloads;              // For files at addresses.
+  std::map<std::string, std::string> environment;  // Of git: PATH, HOME, SSH_AUTH_SOCK, proxies.
 };
 
 // One command's builds. Equal steps of several builds are done once. Thread safe.

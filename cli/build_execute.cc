@@ -108,10 +108,7 @@ struct Made {
 Result<Made> PlanAndBuild(Context& context, const Arguments& arguments, BuildRequest& request,
                           BuildReporter& reporter) {
   SKIFF_ASSIGN(engine::Engine * engine, context.Engine());
-  builder::BuilderOptions options;
-  options.cache_folder = BuildCacheFolder(context);
-  options.now = context.around().now;
-  SKIFF_ASSIGN(options.cancel_fd, context.InterruptFd());
+  SKIFF_ASSIGN(const builder::BuilderOptions options, ReadBuilderOptions(context));
   builder::Builder builder(*engine, options);
   request.options.images = builder.Images(arguments.Bool("pull"), reporter);
   SKIFF_ASSIGN(builder::LintOptions lint,

@@ -7,6 +7,7 @@
 #include "base/root_path.h"
 #include "base/text.h"
 #include "cli/build_archive.h"
+#include "cli/build_settings.h"
 #include "cli/flag_values.h"
 
 namespace skiff::cli {
@@ -26,11 +27,6 @@ bool Exists(const std::string& path) {
 
 std::string Absolute(const std::string& path, const std::string& working_dir) {
   return path.starts_with('/') ? path : working_dir + "/" + path;
-}
-
-// An address where a path would be.
-bool IsRemote(const std::string& context) {
-  return context.find("://") != std::string::npos || context.starts_with("git@");
 }
 
 tl::unexpected<Error> NotYet(const std::string& what) {
@@ -106,6 +102,24 @@ Result<FileText> ReadDockerfile(const Context& context, const std::string& given
   return FileText{path, std::move(*text)};
 }
 
+// The same in a context that came from elsewhere, whose links do not lead out of it.
+Result<FileText> ReadDockerfileIn(const Context& context, int root, const std::string& given) {
+  if (given == "-") return ReadStandardInput(context);
+  std::string name = given.empty() ? "Dockerfile" : given;
+  auto file = OpenInRoot(root, name, O_RDONLY | O_NONBLOCK);
+  if (!file && !given.empty()) return ReadDockerfile(context, given, "");
+  if (!file) {
+    name = "dockerfile";
+    file = OpenInRoot(root, name, O_RDONLY | O_NONBLOCK);
+  }
+  if (!file) {
+    return Fail(Code::kNotFound,
+                "failed to read dockerfile: open Dockerfile: the context has none");
+  }
+  SKIFF_ASSIGN(std::string text, ReadAll(file->get(), kMaximumFile, name));
+  return FileText{name, std::move(text)};
+}
+
 // PATH "-": an archive is the context, anything else the Dockerfile of a build without one.
 Result<FileText> ReadInputContext(Context& context, const std::string& given,
                                   BuildRequest& request) {
@@ -117,19 +131,43 @@ Result<FileText> ReadInputContext(Context& context, const std::string& given,
   }
   SKIFF_TRY(UnpackContext(context, input, request));
   SKIFF_ASSIGN(const Fd root, request.unpacked->OpenRoot());
-  std::string name = given.empty() ? "Dockerfile" : given;
-  auto file = OpenInRoot(root.get(), name, O_RDONLY | O_NONBLOCK);
-  if (!file && !given.empty()) return ReadDockerfile(context, given, "");
-  if (!file) {
-    name = "dockerfile";
-    file = OpenInRoot(root.get(), name, O_RDONLY | O_NONBLOCK);
+  return ReadDockerfileIn(context, root.get(), given);
+}
+
+// A context at an address; -f names a file in it, or else one here.
+Result<FileText> ReadRemoteContext(Context& context, const std::string& address,
+                                   const std::string& given, BuildRequest& request) {
+  SKIFF_ASSIGN(engine::Engine * engine, context.Engine());
+  SKIFF_ASSIGN(const builder::BuilderOptions options, ReadBuilderOptions(context));
+  auto fetched = builder::FetchContext(*engine, address, options);
+  if (!fetched) {
+    Error error = std::move(fetched.error());
+    error.message = "unable to prepare context: " + error.message;
+    return Fail(std::move(error));
   }
-  if (!file) {
-    return Fail(Code::kNotFound,
-                "failed to read dockerfile: open Dockerfile: the archive has none");
+  if (fetched->folder.empty()) {
+    if (!given.empty()) return ReadDockerfile(context, given, "");
+    return FileText{"Dockerfile", std::move(fetched->dockerfile)};
   }
-  SKIFF_ASSIGN(std::string text, ReadAll(file->get(), kMaximumFile, name));
-  return FileText{name, std::move(text)};
+  request.context = fetched->folder;
+  const int root = fetched->root.get();
+  request.fetched.emplace("", std::move(*fetched));
+  return ReadDockerfileIn(context, root, given);
+}
+
+Status FetchNamedContexts(Context& context, BuildRequest& request) {
+  for (const auto& [name, value] : request.options.contexts) {
+    if (!builder::IsRemoteContext(value)) continue;
+    SKIFF_ASSIGN(engine::Engine * engine, context.Engine());
+    SKIFF_ASSIGN(const builder::BuilderOptions options, ReadBuilderOptions(context));
+    SKIFF_ASSIGN(builder::RemoteContext fetched, builder::FetchContext(*engine, value, options));
+    if (fetched.folder.empty()) {
+      return Fail(Code::kInvalidArgument, "the context '" + name + "' at " + value +
+                                              " is neither an archive nor a repository");
+    }
+    request.fetched.emplace(name, std::move(fetched));
+  }
+  return {};
 }
 
 Status ReadIgnoreFile(const Context& context, BuildRequest& request) {
@@ -148,7 +186,7 @@ Status ReadIgnoreFile(const Context& context, BuildRequest& request) {
 
 Status ReadContextIgnores(const Context& context, BuildRequest& request) {
   for (const auto& [name, value] : request.options.contexts) {
-    if (value.find("://") != std::string::npos) continue;
+    if (value.find("://") != std::string::npos || request.fetched.contains(name)) continue;
     const std::string path = value + "/.dockerignore";
     if (!Exists(Absolute(path, context.around().working_dir))) continue;
     SKIFF_ASSIGN(std::string text,
@@ -195,7 +233,6 @@ Status ReadBuildRequest(Context& context, const Arguments& arguments, BuildReque
   SKIFF_TRY(ReadPlatform(arguments, request.options));
   const std::string given = arguments.Text("file");
   const std::string folder = arguments.Operand(0);
-  if (IsRemote(folder)) return NotYet("a build context at an address");
   if (folder == "-" && given == "-") {
     return Fail(Code::kInvalidArgument,
                 "invalid argument: can't use stdin for both build context and dockerfile");
@@ -203,6 +240,8 @@ Status ReadBuildRequest(Context& context, const Arguments& arguments, BuildReque
   FileText file;
   if (folder == "-") {
     SKIFF_ASSIGN(file, ReadInputContext(context, given, request));
+  } else if (builder::IsRemoteContext(folder)) {
+    SKIFF_ASSIGN(file, ReadRemoteContext(context, folder, given, request));
   } else {
     if (!IsDirectory(Absolute(folder, context.around().working_dir))) {
       return Fail(Code::kNotFound, "unable to prepare context: path \"" + folder + "\" not found");
@@ -211,8 +250,9 @@ Status ReadBuildRequest(Context& context, const Arguments& arguments, BuildReque
     SKIFF_ASSIGN(file, ReadDockerfile(context, given, folder));
   }
   request.file = request.sources.Add(std::move(file.name), std::move(file.text));
-  // An archive has what it is meant to have.
-  if (!request.context.empty() && !request.unpacked) SKIFF_TRY(ReadIgnoreFile(context, request));
+  // What came from elsewhere has what it is meant to have.
+  if (!request.context.empty() && request.lasting()) SKIFF_TRY(ReadIgnoreFile(context, request));
+  SKIFF_TRY(FetchNamedContexts(context, request));
   SKIFF_TRY(ReadContextIgnores(context, request));
   request.dockerfile = builder::ParseDockerfile(request.sources, request.file, request.diagnostics);
   request.diagnostics.SortAndDeduplicate();

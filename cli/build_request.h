@@ -7,6 +7,7 @@
 
 #include "base/diagnostic.h"
 #include "base/source.h"
+#include "builder/build.h"
 #include "builder/dockerfile.h"
 #include "builder/ignore_file.h"
 #include "builder/plan.h"
@@ -30,12 +31,17 @@ struct BuildRequest {
   std::string context;                  // The directory; "" when there is none.
   // The folder of a context that came as an archive.
   std::unique_ptr<engine::WritableLayer> unpacked;
+  // Contexts at addresses, by name; that of the build has the name "".
+  std::map<std::string, builder::RemoteContext, std::less<>> fetched;
   std::optional<builder::IgnoreMatcher> ignore;
   // Of named contexts that are folders with an ignore file of their own.
   std::map<std::string, builder::IgnoreMatcher, std::less<>> context_ignores;
   builder::PlanOptions options;  // `ignore` points into this request.
   builder::Dockerfile dockerfile;
   Diagnostics diagnostics;  // What is wrong with the Dockerfile.
+
+  // The folder of the context is there in the next build, too.
+  bool lasting() const { return unpacked == nullptr && !fetched.contains(""); }
 };
 // Reads the Dockerfile and the ignore file. Mistakes of the Dockerfile are in the result; anything
 // else that is wrong fails. `sources` of the error, if it has a place, are those of `request`.

@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "base/units.h"
 #include "cli/flag_values.h"
+#include "cli/registry_config.h"
 
 namespace skiff::cli {
 namespace {
@@ -58,7 +59,12 @@ Result<builder::NetworkMode> ParseBuildNetwork(const std::string& word) {
 Status ReadContexts(const Context& context, const BuildRequest& request,
                     builder::BuildSettings& settings) {
   for (const auto& [name, value] : request.options.contexts) {
-    if (value.find("://") != std::string::npos) continue;
+    if (const auto fetched = request.fetched.find(name); fetched != request.fetched.end()) {
+      settings.contexts.emplace(name,
+                                builder::LocalContext{fetched->second.folder, nullptr, false});
+      continue;
+    }
+    if (value.starts_with("docker-image://")) continue;
     const std::string folder = Absolute(context, value);
     struct stat info = {};
     if (stat(folder.c_str(), &info) != 0 || !S_ISDIR(info.st_mode)) {
@@ -176,6 +182,19 @@ std::string BuildCacheFolder(Context& context) {
   return context.EngineOptions().root + "/build";
 }
 
+Result<builder::BuilderOptions> ReadBuilderOptions(Context& context) {
+  builder::BuilderOptions options;
+  options.cache_folder = BuildCacheFolder(context);
+  options.now = context.around().now;
+  options.registry = [&context](const std::string& reference) {
+    return AccessToImage(context, reference);
+  };
+  options.downloads = ProxiesOf(context);
+  options.environment = context.around().environment;
+  SKIFF_ASSIGN(options.cancel_fd, context.InterruptFd());
+  return options;
+}
+
 Result<builder::BuildSettings> ReadBuildSettings(const Context& context, const Arguments& arguments,
                                                  const BuildRequest& request) {
   builder::BuildSettings settings;
@@ -183,7 +202,7 @@ Result<builder::BuildSettings> ReadBuildSettings(const Context& context, const A
     builder::LocalContext local;
     local.folder = Absolute(context, request.context);
     local.ignore = request.options.ignore;
-    local.lasting = request.unpacked == nullptr;
+    local.lasting = request.lasting();
     settings.context = std::move(local);
   }
   SKIFF_TRY(ReadContexts(context, request, settings));

@@ -18,5 +18,8 @@ Result<std::pair<std::string, std::string>> ParseAgent(const Context& context,
                                                        const std::string& text);
 // Where builds keep what is worth keeping.
 std::string BuildCacheFolder(Context& context);
+// The same, with the time, registries, proxies and the environment of this command. `context`
+// outlives it.
+Result<builder::BuilderOptions> ReadBuilderOptions(Context& context);
 
 }  // namespace skiff::cli

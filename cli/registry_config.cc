@@ -180,8 +180,17 @@ std::string DockerConfigPath(const Context& context) {
   return (folder.empty() ? context.Variable("HOME") + "/.docker" : folder) + "/config.json";
 }
 
+engine::RegistrySettings ProxiesOf(const Context& context) {
+  engine::RegistrySettings settings;
+  settings.http_proxy = EitherCase(context, "http_proxy");
+  settings.https_proxy = EitherCase(context, "https_proxy");
+  settings.no_proxy = EitherCase(context, "no_proxy");
+  return settings;
+}
+
 Result<engine::RegistryAccess> AccessTo(const Context& context, const std::string& host) {
   engine::RegistryAccess access;
+  access.settings = ProxiesOf(context);
   SKIFF_ASSIGN(access.credentials, CredentialsOf(context, host));
   engine::RegistrySettings& settings = access.settings;
   const std::string chosen = context.Variable("SKIFF_REGISTRY_CONFIG");
@@ -203,9 +212,6 @@ Result<engine::RegistryAccess> AccessTo(const Context& context, const std::strin
                             : std::vector<std::string>{certificates}) {
     SKIFF_TRY(ReadCertificates(folder + "/" + host, settings));
   }
-  settings.http_proxy = EitherCase(context, "http_proxy");
-  settings.https_proxy = EitherCase(context, "https_proxy");
-  settings.no_proxy = EitherCase(context, "no_proxy");
   return access;
 }
 

@@ -17,6 +17,8 @@ std::string CredentialKey(const std::string& host);
 // $DOCKER_CONFIG/config.json or ~/.docker/config.json.
 std::string DockerConfigPath(const Context& context);
 
+// The proxies of the environment alone: for servers that are no registries.
+engine::RegistrySettings ProxiesOf(const Context& context);
 Result<engine::RegistryAccess> AccessTo(const Context& context, const std::string& host);
 // Of the registry that has the image `reference`.
 Result<engine::RegistryAccess> AccessToImage(const Context& context, const std::string& reference);

@@ -36,9 +36,7 @@ Result<std::vector<compose::BuiltService>> Build(Context& context, const schema:
   std::string failures;
   compose::BuildTools tools;
   tools.progress = reporter.get();
-  tools.cache_folder = BuildCacheFolder(context);
-  tools.now = context.around().now;
-  tools.environment = context.around().environment;
+  SKIFF_ASSIGN(tools.builder, ReadBuilderOptions(context));
   tools.report = [&](const Error& error, const SourceMap* sources) {
     Diagnostic diagnostic{Severity::kError, error};
     failures += context.json_progress()

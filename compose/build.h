@@ -31,9 +31,7 @@ struct BuildOptions {
 // What the front end gives.
 struct BuildTools {
   builder::BuildProgress* progress = nullptr;
-  std::string cache_folder;
-  std::function<int64_t()> now;
-  std::map<std::string, std::string> environment;  // For secrets and agents.
+  builder::BuilderOptions builder;  // Its environment is also that of secrets and agents.
   // A failure with the files its places are in.
   std::function<void(const Error&, const SourceMap*)> report;
 };

@@ -45,6 +45,8 @@ class FakeEngine : public Engine {
   void AddImage(const std::string& reference, const ImageConfig& config = {});
   // What PullImage finds.
   void AddRemoteImage(const std::string& reference, const ImageConfig& config = {});
+  // What DownloadFile finds.
+  void AddRemoteFile(const std::string& url, const std::string& content);
   void SetBehaviour(const std::string& name, Behaviour behaviour);
   void SetExecResult(const std::string& container, ExecResult result);
   // The next call whose record starts with `call` fails with `error`.
@@ -108,6 +110,8 @@ class FakeEngine : public Engine {
   Result<PulledImage> PullImage(std::string_view ref, const PullOptions& options) override;
   Result<PushedImage> PushImage(std::string_view ref, const PushOptions& options) override;
   Result<std::string> LogIn(std::string_view host, const RegistryAccess& access) override;
+  Result<Downloaded> DownloadFile(const std::string& url, int fd,
+                                  const DownloadOptions& options) override;
   Status Commit() override;
 
  private:

@@ -173,6 +173,19 @@ struct PushedImage {
   int64_t size = 0;  // Of the manifest.
 };
 
+struct DownloadOptions {
+  RegistrySettings settings;  // Proxies and certificates.
+  // Of an earlier download, "" for none: nothing comes when the file has not changed since.
+  std::string etag, modified;
+  std::function<void(int64_t)> progress;  // Bytes so far.
+};
+struct Downloaded {
+  bool changed = true;
+  std::string digest;          // "sha256:..." of the bytes.
+  int64_t size = 0;            // Bytes.
+  std::string etag, modified;  // The headers ETag and Last-Modified.
+};
+
 struct RemovedImage {
   std::vector<std::string> untagged;
   std::vector<std::string> deleted;  // Image ids and layers.
@@ -230,6 +243,9 @@ class Images {
   // Asks the registry `host` whether it takes the credentials. Returns an identity token, "" when
   // the registry gives none.
   virtual Result<std::string> LogIn(std::string_view host, const RegistryAccess& access) = 0;
+  // The file at an http or https address into the empty file `fd`, redirects followed.
+  virtual Result<Downloaded> DownloadFile(const std::string& url, int fd,
+                                          const DownloadOptions& options) = 0;
 };
 
 }  // namespace skiff::engine

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <list>
 
 #include "base/diagnostic.h"
 #include "base/failpoint.h"
@@ -102,33 +103,66 @@ DigestStore* BuildSession::DigestsOf(const OpenedSource& source) {
   return source.lasting ? &shared_.Digests(source.folder) : nullptr;
 }
 
-Result<BuildSession::Items> BuildSession::SelectItems(const CopyStep& copy,
-                                                      const OpenedSource& source) {
+Result<std::vector<SourceItem>> BuildSession::SelectItems(const CopyStep& copy,
+                                                          const CopySource& wanted,
+                                                          const OpenedSource& source) {
   const TraceSpan span("build.select");
+  auto selected = SelectSources(source.root, {wanted.path, wanted.pattern, copy.excludes});
+  if (!selected && selected.error().code == Code::kNotFound) {
+    return Fail(ExplainMissing(source.root, source.is_local(), wanted, selected.error()));
+  }
+  return selected;
+}
+
+// A step with files at addresses.
+Result<MadeLayer> BuildSession::MakeAdd(const StepPlace& place, const CopyStep& copy,
+                                        const std::string& spec) {
+  OpenedSource files;
+  std::list<RemoteSource> remotes;
   Items items;
   for (const CopySource& wanted : copy.sources) {
-    auto selected = SelectSources(source.root, {wanted.path, wanted.pattern, copy.excludes});
-    if (!selected && selected.error().code == Code::kNotFound) {
-      return Fail(ExplainMissing(source.root, source.is_local(), wanted, selected.error()));
+    Selection selection;
+    if (wanted.kind == CopyKind::kFiles) {
+      if (!files.fd) {
+        SKIFF_ASSIGN(files, OpenSource(copy.from));
+      }
+      selection.source = &files;
+      selection.unpack = copy.unpack_files;
+      SKIFF_ASSIGN(selection.items, SelectItems(copy, wanted, files));
+    } else {
+      auto remote = Resolve(place, copy, wanted);
+      if (!remote) return Fail(std::move(remote.error()).At(wanted.span));
+      selection.identity = remote->identity;
+      selection.unpack = copy.unpack_urls && wanted.kind == CopyKind::kUrl;
+      remotes.push_back(std::move(*remote));
     }
-    if (!selected) return Fail(std::move(selected.error()));
-    items.push_back(std::move(*selected));
+    items.push_back(std::move(selection));
   }
-  return items;
+  return CopyFound(place, copy, items, spec, [&]() -> Status {
+    auto remote = remotes.begin();
+    for (Selection& selection : items) {
+      if (selection.source != nullptr) continue;
+      const Status fetched = Fetch(place, *remote);
+      if (!fetched) return Fail(Error(fetched.error()).At(remote->source->span));
+      selection.source = &remote->opened;
+      const std::string path = "/" + (remote->name.empty() ? remote->git.subdir : remote->name);
+      SKIFF_ASSIGN(selection.items,
+                   SelectItems(copy, {CopyKind::kFiles, path, "", remote->source->span},
+                               remote->opened));
+      SKIFF_TRY(DigestFiles(remote->opened.fd.get(), selection.items, nullptr));
+      ++remote;
+    }
+    return {};
+  });
 }
 
 Result<MadeLayer> BuildSession::MakeCopy(const StepPlace& place, const CopyStep& copy) {
-  for (const CopySource& wanted : copy.sources) {
-    if (wanted.kind == CopyKind::kFiles) continue;
-    return Fail(Error(Code::kUnsupported,
-                      "ADD of '" + wanted.path + "': addresses are not supported by this version")
-                    .At(wanted.span));
-  }
   const std::string spec = SpecOf(copy, place.parents);
-  if (copy.sources.empty()) {
-    Items none;
-    return CopyFound(place, copy, OpenedSource(), none, spec);
-  }
+  const auto nothing = [] { return Status(); };
+  const auto is_remote = [](const CopySource& source) { return source.kind != CopyKind::kFiles; };
+  if (std::ranges::any_of(copy.sources, is_remote)) return MakeAdd(place, copy, spec);
+  Items items;
+  if (copy.sources.empty()) return CopyFound(place, copy, items, spec, nothing);
   const bool is_local = std::holds_alternative<BuildContext>(copy.from) ||
                         std::holds_alternative<ContextSource>(copy.from);
   std::string by_layers;
@@ -142,31 +176,43 @@ Result<MadeLayer> BuildSession::MakeCopy(const StepPlace& place, const CopyStep&
     }
   }
   SKIFF_ASSIGN(const OpenedSource source, OpenSource(copy.from));
-  SKIFF_ASSIGN(Items items, SelectItems(copy, source));
-  SKIFF_ASSIGN(const MadeLayer made, CopyFound(place, copy, source, items, spec));
+  for (const CopySource& wanted : copy.sources) {
+    SKIFF_ASSIGN(auto selected, SelectItems(copy, wanted, source));
+    items.push_back({&source, std::move(selected), "", copy.unpack_files});
+  }
+  SKIFF_ASSIGN(const MadeLayer made, CopyFound(place, copy, items, spec, nothing));
   if (!is_local && made.keep) SKIFF_TRY(KeepLayer(EntryKey(by_layers), made));
   return made;
 }
 
+// `fetch` completes `items` when the layer has to be made.
 Result<MadeLayer> BuildSession::CopyFound(const StepPlace& place, const CopyStep& copy,
-                                          const OpenedSource& source, Items& items,
-                                          const std::string& spec) {
+                                          Items& items, const std::string& spec,
+                                          const std::function<Status()>& fetch) {
   TraceSpan span("build.digest");
   StepKey key("contents");
   key.Add(spec);
-  DigestStore* store = DigestsOf(source);
-  for (std::vector<SourceItem>& selected : items) {
-    SKIFF_TRY(DigestFiles(source.fd.get(), selected, store));
+  for (Selection& selection : items) {
+    if (selection.source == nullptr) {
+      key.Add(selection.identity);
+      continue;
+    }
+    const OpenedSource& source = *selection.source;
+    SKIFF_TRY(DigestFiles(source.fd.get(), selection.items, DigestsOf(source)));
     const bool owned_by_root = source.is_local() || !copy.owner.empty();
-    SKIFF_ASSIGN(const std::string digest, DigestItems(source.fd.get(), selected, owned_by_root));
+    SKIFF_ASSIGN(const std::string digest,
+                 DigestItems(source.fd.get(), selection.items, owned_by_root));
     key.Add(digest);
   }
   span.Done();
-  return Cached(place, key.Finish(), [&] { return CopyFiles(place, copy, source, items); });
+  return Cached(place, key.Finish(), [&]() -> Result<MadeLayer> {
+    SKIFF_TRY(fetch());
+    return CopyFiles(place, copy, items);
+  });
 }
 
 Result<MadeLayer> BuildSession::CopyFiles(const StepPlace& place, const CopyStep& copy,
-                                          const OpenedSource& source, const Items& items) {
+                                          const Items& items) {
   const TraceSpan span("build.copy");
   SKIFF_TRY(Failpoint("build.copy"));
   SKIFF_ASSIGN(const auto layer, shared_.engine().CreateLayer(copy.link ? std::vector<std::string>()
@@ -176,26 +222,28 @@ Result<MadeLayer> BuildSession::CopyFiles(const StepPlace& place, const CopyStep
     SKIFF_ASSIGN(const Fd root, layer->OpenRoot());
     WriteOptions options;
     options.mode = copy.mode;
-    options.owned_by_root = source.is_local();
     if (!copy.owner.empty()) {
       SKIFF_ASSIGN(options.owner, ResolveOwner(root.get(), copy.owner));
     }
     SKIFF_ASSIGN(const Fd written, layer->OpenWritten());
-    TreeWriter writer(source.fd.get(), root.get(), options, written.get());
-    for (const std::vector<SourceItem>& selected : items) {
-      for (const SourceItem& item : selected) {
+    for (const Selection& selection : items) {
+      const OpenedSource& source = *selection.source;
+      options.owned_by_root = source.is_local();
+      TreeWriter writer(source.fd.get(), root.get(), options, written.get());
+      for (const SourceItem& item : selection.items) {
         if (Stopped()) return Fail(Code::kCancelled, "the build was stopped");
-        if (copy.unpack_files) {
+        if (selection.unpack) {
           SKIFF_ASSIGN(const bool unpacked, Unpack(source, item, root.get(), copy));
           if (unpacked) continue;
         }
         SKIFF_TRY(writer.Copy(item, copy.destination));
       }
+      changed = changed || writer.source_changed();
     }
+    TreeWriter writer(-1, root.get(), options, written.get());
     for (const InlineFile& file : copy.files) {
       SKIFF_TRY(writer.WriteFile(file.name, file.content, copy.destination));
     }
-    changed = writer.source_changed();
   }
   SKIFF_ASSIGN(MadeLayer made, Commit(*layer));
   made.keep = !changed;

@@ -174,9 +174,7 @@ ImageResolver Builder::Images(bool pull, BuildProgress& progress) {
           auto known = Describe(engine, reference);
           if (known || known.error().code != Code::kNotFound) return known;
         }
-        engine::PullOptions options;
-        options.platform = {platform.os, platform.architecture, platform.variant};
-        SKIFF_TRY(engine.PullImage(reference, options));
+        SKIFF_TRY(shared->Pull(reference, platform));
         return Describe(engine, reference);
       };
       auto description = describe();

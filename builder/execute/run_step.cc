@@ -115,11 +115,9 @@ Result<std::string> BuildSession::RunKey(const StepPlace& place, const RunStep& 
     CopySource wanted;
     wanted.path = mount.source;
     wanted.span = place.step.span;
-    CopyStep all;
-    all.sources.push_back(wanted);
-    SKIFF_ASSIGN(Items items, SelectItems(all, source));
-    SKIFF_TRY(DigestFiles(source.fd.get(), items[0], DigestsOf(source)));
-    SKIFF_ASSIGN(const std::string digest, DigestItems(source.fd.get(), items[0], true));
+    SKIFF_ASSIGN(auto items, SelectItems(CopyStep(), wanted, source));
+    SKIFF_TRY(DigestFiles(source.fd.get(), items, DigestsOf(source)));
+    SKIFF_ASSIGN(const std::string digest, DigestItems(source.fd.get(), items, true));
     key.Add(digest);
   }
   if (run.script) key.Add(run.script->path).Add(run.script->content);

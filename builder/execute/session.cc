@@ -81,7 +81,7 @@ Result<std::vector<std::string>> BuildSession::LayersOf(const Source& source) {
   if (const auto* image = std::get_if<ImageSource>(&source)) {
     auto known = shared_.engine().InspectImage(image->reference);
     if (!known && known.error().code == Code::kNotFound) {
-      SKIFF_TRY(shared_.engine().PullImage(image->reference, {}));
+      SKIFF_TRY(shared_.Pull(image->reference, image->platform));
       known = shared_.engine().InspectImage(image->reference);
     }
     if (!known) return Fail(known.error());

@@ -11,6 +11,7 @@
 #include "builder/execute/shared.h"
 #include "builder/execute/source_tree.h"
 #include "builder/execute/step_key.h"
+#include "builder/git.h"
 
 namespace skiff::builder {
 
@@ -45,7 +46,24 @@ class BuildSession {
     const std::vector<std::string>& parents;
     int progress;  // Of the step.
   };
-  using Items = std::vector<std::vector<SourceItem>>;  // By source of the step.
+  // What one word of the step selects.
+  struct Selection {
+    const OpenedSource* source = nullptr;  // Null: it has not been fetched.
+    std::vector<SourceItem> items;
+    std::string identity;  // Of what is at an address.
+    bool unpack = false;   // Archives are unpacked.
+  };
+  using Items = std::vector<Selection>;  // By source of the step.
+  // What an ADD brings from an address; it is fetched when nothing has the layer.
+  struct RemoteSource {
+    const CopySource* source = nullptr;
+    std::string identity;  // Of the contents.
+    std::string name;      // Of the file; "" of a repository.
+    GitAddress git;
+    std::string commit;
+    bool keep_git_dir = false;
+    OpenedSource opened;
+  };
 
   // -- session.cc --
   Result<StageOutput> RunStage(const PlannedStage& stage);
@@ -72,14 +90,25 @@ class BuildSession {
   Result<OpenedSource> OpenSource(const Source& source);
   // Where digests of its files are kept; null: nowhere.
   DigestStore* DigestsOf(const OpenedSource& source);
-  Result<Items> SelectItems(const CopyStep& copy, const OpenedSource& source);
-  Result<MadeLayer> CopyFound(const StepPlace& place, const CopyStep& copy,
-                              const OpenedSource& source, Items& items, const std::string& spec);
-  Result<MadeLayer> CopyFiles(const StepPlace& place, const CopyStep& copy,
-                              const OpenedSource& source, const Items& items);
+  Result<std::vector<SourceItem>> SelectItems(const CopyStep& copy, const CopySource& wanted,
+                                              const OpenedSource& source);
+  Result<MadeLayer> MakeAdd(const StepPlace& place, const CopyStep& copy, const std::string& spec);
+  Result<MadeLayer> CopyFound(const StepPlace& place, const CopyStep& copy, Items& items,
+                              const std::string& spec, const std::function<Status()>& fetch);
+  Result<MadeLayer> CopyFiles(const StepPlace& place, const CopyStep& copy, const Items& items);
   Result<bool> Unpack(const OpenedSource& source, const SourceItem& item, int target,
                       const CopyStep& copy);
   Result<MadeLayer> MakeWorkdir(const StepPlace& place, const WorkdirStep& workdir);
+
+  // -- remote_source.cc --
+  Result<RemoteSource> Resolve(const StepPlace& place, const CopyStep& copy,
+                               const CopySource& source);
+  Status ResolveFile(const StepPlace& place, const std::string& checksum, RemoteSource& remote);
+  Status ResolveRepository(const CopyStep& copy, RemoteSource& remote);
+  Status Fetch(const StepPlace& place, RemoteSource& remote);
+  Result<engine::Downloaded> Download(const StepPlace& place, RemoteSource& remote,
+                                      const engine::DownloadOptions& options);
+  Result<GitOptions> GitOptionsOf() const;
 
   // -- run_step.cc, run_mounts.cc --
   struct RunMounts;

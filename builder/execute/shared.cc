@@ -32,6 +32,16 @@ Result<ImageDescription> Builder::Shared::DescribeOnce(
   return OnceIn(images_, key, make);
 }
 
+Status Builder::Shared::Pull(const std::string& reference, const Platform& platform) {
+  engine::PullOptions options;
+  options.platform = {platform.os, platform.architecture, platform.variant};
+  if (options_.registry) {
+    SKIFF_ASSIGN(options.access, options_.registry(reference));
+  }
+  SKIFF_TRY(engine_.PullImage(reference, options));
+  return {};
+}
+
 DigestStore& Builder::Shared::Digests(const std::string& folder) {
   const std::lock_guard lock(mutex_);
   auto& store = digests_[folder];

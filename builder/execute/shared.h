@@ -36,6 +36,8 @@ class Builder::Shared {
   // The same for the descriptions of base images.
   Result<ImageDescription> DescribeOnce(const std::string& key,
                                         const std::function<Result<ImageDescription>()>& make);
+  // With the credentials the options give.
+  Status Pull(const std::string& reference, const Platform& platform);
   // Digests of the files of a folder. They are saved with SaveDigests().
   DigestStore& Digests(const std::string& folder);
   // What cannot be saved costs time in the next build, nothing else.

@@ -52,8 +52,9 @@ Result<std::set<std::string>> Select(const Context& context, const schema::Proje
 }
 
 // Reads `name` and what it waits for. `path`: the services on the way to it.
-Status ReadAll(const schema::Project& project, const BuildOptions& options, const BuildTools& tools,
-               const std::string& name, std::vector<std::string>& path, Builds& builds) {
+Status ReadAll(const Context& context, const schema::Project& project, const BuildOptions& options,
+               const BuildTools& tools, const std::string& name, std::vector<std::string>& path,
+               Builds& builds) {
   if (std::ranges::count(path, name) > 0) {
     path.push_back(name);
     std::string text;
@@ -65,7 +66,7 @@ Status ReadAll(const schema::Project& project, const BuildOptions& options, cons
   const schema::Service& service = project.services.at(name);
   if (!service.build) return {};  // Its image is there or it is not.
   auto build = std::make_unique<ServiceBuild>();
-  const Status read = ReadServiceBuild(project, service, options, tools, *build);
+  const Status read = ReadServiceBuild(*context.engine, project, service, options, tools, *build);
   if (!read) {
     const uint32_t file = read.error().span.file;
     const bool in_own = read.error().span.valid() && file < build->sources.size() &&
@@ -76,7 +77,7 @@ Status ReadAll(const schema::Project& project, const BuildOptions& options, cons
   }
   path.push_back(name);
   for (const std::string& other : build->waits_for) {
-    SKIFF_TRY(ReadAll(project, options, tools, other, path, builds));
+    SKIFF_TRY(ReadAll(context, project, options, tools, other, path, builds));
   }
   path.pop_back();
   builds.emplace(name, std::move(build));
@@ -90,7 +91,7 @@ class Runner {
       : options_(options),
         tools_(tools),
         builds_(builds),
-        builder_(*context.engine, {tools.cache_folder, tools.now, context.interrupt_fd}) {}
+        builder_(*context.engine, tools.builder) {}
 
   Result<std::vector<BuiltService>> Run() {
     std::map<std::string, std::promise<bool>> promises;
@@ -158,7 +159,7 @@ Result<std::vector<BuiltService>> Build(const Context& context, const schema::Pr
   Builds builds;
   for (const std::string& name : selected) {
     std::vector<std::string> path;
-    SKIFF_TRY(ReadAll(project, options, tools, name, path, builds));
+    SKIFF_TRY(ReadAll(context, project, options, tools, name, path, builds));
   }
   // What is only waited for is built when it is missing.
   std::erase_if(builds, [&](const auto& entry) {

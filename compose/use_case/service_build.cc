@@ -1,12 +1,14 @@
 // `build:` of a service as what the builder understands.
 #include "compose/use_case/service_build.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
 
 #include <algorithm>
 
 #include "base/fd.h"
+#include "base/root_path.h"
 #include "base/text.h"
 #include "compose/labels.h"
 #include "engine-core/references.h"
@@ -32,10 +34,6 @@ std::string Absolute(const std::string& folder, const std::string& path) {
   return path.starts_with('/') ? path : folder + "/" + path;
 }
 
-bool IsRemote(const std::string& context) {
-  return context.find("://") != std::string::npos || context.starts_with("git@");
-}
-
 // As people would write it: below the project's folder.
 std::string Shown(const schema::Project& project, const std::string& path) {
   const std::string prefix = project.working_dir + "/";
@@ -44,9 +42,10 @@ std::string Shown(const schema::Project& project, const std::string& path) {
 
 class Reader {
  public:
-  Reader(const schema::Project& project, const schema::Service& service,
+  Reader(engine::Engine& engine, const schema::Project& project, const schema::Service& service,
          const BuildOptions& options, const BuildTools& tools, ServiceBuild& out)
-      : project_(project),
+      : engine_(engine),
+        project_(project),
         service_(service),
         build_(*service.build),
         options_(options),
@@ -75,9 +74,11 @@ class Reader {
   }
 
   Status ReadContext() {
-    if (IsRemote(build_.context)) {
-      return Fail(Wrong(Code::kUnsupported,
-                        "a build context at an address is not supported by this version"));
+    if (builder::IsRemoteContext(build_.context)) {
+      SKIFF_ASSIGN(builder::RemoteContext fetched, FetchContext(build_.context));
+      folder_ = fetched.folder;
+      remote_ = &out_.fetched.emplace("", std::move(fetched)).first->second;
+      return {};
     }
     folder_ = Absolute(project_.working_dir, build_.context.empty() ? "." : build_.context);
     while (folder_.size() > 1 && (folder_.ends_with('/') || folder_.ends_with("/."))) {
@@ -89,10 +90,35 @@ class Reader {
     return {};
   }
 
+  Result<builder::RemoteContext> FetchContext(const std::string& address) {
+    auto fetched = builder::FetchContext(engine_, address, tools_.builder);
+    if (!fetched) {
+      return Fail(Wrong(fetched.error().code, address + ": " + fetched.error().Text()));
+    }
+    return fetched;
+  }
+
+  // The Dockerfile of a context that came from elsewhere: links do not lead out of it.
+  Status ReadRemoteFile(std::string& name, std::string& text) {
+    if (folder_.empty()) {
+      text = remote_->dockerfile;
+      return {};
+    }
+    if (!build_.dockerfile.empty()) name = build_.dockerfile;
+    auto file = OpenInRoot(remote_->root.get(), name, O_RDONLY | O_NONBLOCK);
+    if (!file) {
+      return Fail(Wrong(file.error().code, "failed to read dockerfile: " + file.error().Text()));
+    }
+    SKIFF_ASSIGN(text, ReadAll(file->get(), kMaximumFile, name));
+    return {};
+  }
+
   Status ReadFiles() {
     std::string name = "Dockerfile";
     std::string text = build_.dockerfile_inline;
-    if (text.empty()) {
+    if (text.empty() && remote_ != nullptr) {
+      SKIFF_TRY(ReadRemoteFile(name, text));
+    } else if (text.empty()) {
       std::string path =
           Absolute(folder_, build_.dockerfile.empty() ? "Dockerfile" : build_.dockerfile);
       if (build_.dockerfile.empty() && !Exists(path)) path = folder_ + "/dockerfile";
@@ -106,6 +132,11 @@ class Reader {
     const uint32_t file = out_.sources.Add(name, std::move(text));
     out_.dockerfile = builder::ParseDockerfile(out_.sources, file, out_.diagnostics);
     out_.diagnostics.SortAndDeduplicate();
+    if (remote_ != nullptr) {
+      // It has what it is meant to have.
+      if (!folder_.empty()) out_.settings.context = builder::LocalContext{folder_, nullptr, false};
+      return {};
+    }
     const std::string dockerfile =
         build_.dockerfile_inline.empty() ? Absolute(project_.working_dir, name) : "";
     for (const std::string& path : builder::IgnoreFileCandidates(dockerfile, folder_)) {
@@ -143,10 +174,18 @@ class Reader {
         out_.plan.contexts[name] = value;
         continue;
       }
-      if (IsRemote(value)) {
-        return Fail(Wrong(Code::kUnsupported, fmt::format("the context '{}' at an address is not "
-                                                          "supported by this version",
-                                                          name)));
+      if (builder::IsRemoteContext(value)) {
+        SKIFF_ASSIGN(builder::RemoteContext fetched, FetchContext(value));
+        if (fetched.folder.empty()) {
+          return Fail(Wrong(Code::kInvalidArgument,
+                            fmt::format("the context '{}' at {} is neither an archive nor a "
+                                        "repository",
+                                        name, value)));
+        }
+        out_.plan.contexts[name] = value;
+        out_.settings.contexts.emplace(name, builder::LocalContext{fetched.folder, nullptr, false});
+        out_.fetched.emplace(name, std::move(fetched));
+        continue;
       }
       builder::LocalContext local;
       local.folder = Absolute(project_.working_dir, value);
@@ -230,8 +269,8 @@ class Reader {
       std::string socket;
       if (equals != std::string::npos) {
         socket = Absolute(project_.working_dir, agent.substr(equals + 1));
-      } else if (const auto it = tools_.environment.find("SSH_AUTH_SOCK");
-                 it != tools_.environment.end()) {
+      } else if (const auto it = tools_.builder.environment.find("SSH_AUTH_SOCK");
+                 it != tools_.builder.environment.end()) {
         socket = it->second;
       }
       struct stat info = {};
@@ -255,8 +294,8 @@ class Reader {
       if (it->second.content) {
         secret.value = it->second.content;
       } else if (!it->second.environment.empty()) {
-        const auto value = tools_.environment.find(it->second.environment);
-        secret.value = value == tools_.environment.end() ? "" : value->second;
+        const auto value = tools_.builder.environment.find(it->second.environment);
+        secret.value = value == tools_.builder.environment.end() ? "" : value->second;
       } else if (!it->second.file.empty()) {
         secret.path = Absolute(project_.working_dir, it->second.file);
       } else {
@@ -284,6 +323,7 @@ class Reader {
     }
   }
 
+  engine::Engine& engine_;
   const schema::Project& project_;
   const schema::Service& service_;
   const schema::Build& build_;
@@ -291,13 +331,15 @@ class Reader {
   const BuildTools& tools_;
   ServiceBuild& out_;
   std::string folder_;
+  const builder::RemoteContext* remote_ = nullptr;
 };
 
 }  // namespace
 
-Status ReadServiceBuild(const schema::Project& project, const schema::Service& service,
-                        const BuildOptions& options, const BuildTools& tools, ServiceBuild& out) {
-  return Reader(project, service, options, tools, out).Read();
+Status ReadServiceBuild(engine::Engine& engine, const schema::Project& project,
+                        const schema::Service& service, const BuildOptions& options,
+                        const BuildTools& tools, ServiceBuild& out) {
+  return Reader(engine, project, service, options, tools, out).Read();
 }
 
 }  // namespace skiff::compose

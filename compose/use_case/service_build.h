@@ -20,13 +20,16 @@ struct ServiceBuild {
   Diagnostics diagnostics;
   std::optional<builder::IgnoreMatcher> ignore;
   std::map<std::string, builder::IgnoreMatcher, std::less<>> context_ignores;
+  // Contexts at addresses, by name; that of the build has the name "".
+  std::map<std::string, builder::RemoteContext, std::less<>> fetched;
   builder::PlanOptions plan;
   builder::BuildSettings settings;
   std::vector<std::string> waits_for;  // Services whose images it uses, sorted.
 };
 
 // Errors with a place are about the project's files.
-Status ReadServiceBuild(const schema::Project& project, const schema::Service& service,
-                        const BuildOptions& options, const BuildTools& tools, ServiceBuild& out);
+Status ReadServiceBuild(engine::Engine& engine, const schema::Project& project,
+                        const schema::Service& service, const BuildOptions& options,
+                        const BuildTools& tools, ServiceBuild& out);
 
 }  // namespace skiff::compose

@@ -93,6 +93,8 @@ class EmbeddedEngine : public Engine {
   Result<PulledImage> PullImage(std::string_view ref, const PullOptions& options) override;
   Result<PushedImage> PushImage(std::string_view ref, const PushOptions& options) override;
   Result<std::string> LogIn(std::string_view host, const RegistryAccess& access) override;
+  Result<Downloaded> DownloadFile(const std::string& url, int fd,
+                                  const DownloadOptions& options) override;
   Status Commit() override;
 
   Result<SystemReport> Check(bool repair);

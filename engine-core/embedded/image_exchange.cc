@@ -186,4 +186,18 @@ Result<std::string> EmbeddedEngine::LogIn(std::string_view host, const RegistryA
   return answer.token;
 }
 
+Result<Downloaded> EmbeddedEngine::DownloadFile(const std::string& url, int fd,
+                                                const DownloadOptions& options) {
+  transfer::RegistryOpening opening;
+  opening.access.settings = options.settings;
+  SKIFF_ASSIGN(auto client, transfer::RegistryClient::Open(layers_.transfer_program(), opening));
+  transfer::RegistryRequest request;
+  request.op = transfer::RegistryOp::kDownload;
+  request.reference = url;
+  request.etag = options.etag;
+  request.modified = options.modified;
+  SKIFF_ASSIGN(const auto answer, client.Do(request, fd, options.progress));
+  return Downloaded{answer.found, answer.digest, answer.size, answer.etag, answer.modified};
+}
+
 }  // namespace skiff::engine::embedded

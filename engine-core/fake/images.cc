@@ -288,6 +288,28 @@ Result<PushedImage> FakeEngine::PushImage(std::string_view ref, const PushOption
   return PushedImage{"sha256:" + HexId(0), 0};
 }
 
+void FakeEngine::AddRemoteFile(const std::string& url, const std::string& content) {
+  const std::lock_guard lock(shared_->mutex);
+  shared_->remote_files[url] = content;
+}
+
+Result<Downloaded> FakeEngine::DownloadFile(const std::string& url, int fd,
+                                            const DownloadOptions& options) {
+  const std::lock_guard lock(shared_->mutex);
+  SKIFF_TRY(shared_->Record("DownloadFile " + url));
+  const auto it = shared_->remote_files.find(url);
+  if (it == shared_->remote_files.end()) {
+    return Fail(Code::kNotFound, "invalid response status 404");
+  }
+  Downloaded done;
+  done.digest = "sha256:" + Sha256Hex(it->second);
+  done.size = static_cast<int64_t>(it->second.size());
+  done.etag = '"' + done.digest + '"';
+  done.changed = options.etag != done.etag;
+  if (done.changed) SKIFF_TRY(WriteAll(fd, it->second, "what is downloaded"));
+  return done;
+}
+
 Result<std::string> FakeEngine::LogIn(std::string_view host, const RegistryAccess& access) {
   const std::lock_guard lock(shared_->mutex);
   SKIFF_TRY(shared_->Record("LogIn " + std::string(host) + " " + access.credentials.username));

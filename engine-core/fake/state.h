@@ -49,6 +49,7 @@ struct FakeEngine::Shared {
   std::map<std::string, Image> images;               // By id.
   std::map<std::string, std::string> image_configs;  // Bytes, by id, where CreateImage gave them.
   std::map<std::string, Image> remote_images;        // By reference, for PullImage.
+  std::map<std::string, std::string> remote_files;   // By URL, for DownloadFile.
   std::set<std::string> layers;                      // Diff ids.
   std::map<std::string, CacheEntry> cache;
   std::map<std::string, Behaviour> behaviours;

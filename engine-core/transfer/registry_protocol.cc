@@ -30,6 +30,8 @@ enum RegistryTag : uint16_t {
   kTagDigest = 122,
   kTagSize = 123,
   kTagMediaType = 124,
+  kTagEtag = 125,
+  kTagModified = 126,
   kTagProgress = 130,
   kTagCurrent = 131,
   kTagFound = 132,
@@ -108,6 +110,8 @@ std::string EncodeRegistryRequest(const RegistryRequest& request) {
   out.Int(kTagSize, request.size);
   out.Bytes(kTagMediaType, request.media_type);
   out.Bytes(kTagFrom, request.from);
+  out.Bytes(kTagEtag, request.etag);
+  out.Bytes(kTagModified, request.modified);
   return out.data();
 }
 
@@ -134,6 +138,12 @@ Result<RegistryRequest> DecodeRegistryRequest(std::string_view data) {
       case kTagFrom:
         request.from = in.text();
         break;
+      case kTagEtag:
+        request.etag = in.text();
+        break;
+      case kTagModified:
+        request.modified = in.text();
+        break;
       default:
         break;
     }
@@ -159,6 +169,8 @@ std::string EncodeRegistryAnswer(const Result<RegistryAnswer>& answer) {
   out.Int(kTagSize, answer->size);
   out.Bytes(kTagToken, answer->token);
   out.Bytes(kTagHost, answer->base);
+  out.Bytes(kTagEtag, answer->etag);
+  out.Bytes(kTagModified, answer->modified);
   return out.data();
 }
 
@@ -192,6 +204,12 @@ Result<RegistryAnswer> DecodeRegistryAnswer(std::string_view data) {
         break;
       case kTagHost:
         answer.base = in.text();
+        break;
+      case kTagEtag:
+        answer.etag = in.text();
+        break;
+      case kTagModified:
+        answer.modified = in.text();
         break;
       case kTagFailure:
         failed = true;

@@ -7,7 +7,8 @@
 #include "base/error.h"
 #include "engine-core/images.h"
 
-// Messages of a registry session between a command and skiff-transfer. The first message opens it,
+// Messages of a session with a registry, or with any web server (kDownload), between a command and
+// skiff-transfer. The first message opens it,
 // then come requests, one at a time, each answered by any number of progress messages and one that
 // ends it. Bodies pass as descriptors of files.
 namespace skiff::engine::transfer {
@@ -20,10 +21,13 @@ enum class RegistryOp : int {
   kMountBlob,     // digest, from -> found.
   kPutBlob,       // digest, size, descriptor.
   kPutManifest,   // reference, media_type, descriptor -> digest.
+  // reference (a URL), etag and modified of an earlier answer -> descriptor gets the body unless it
+  // is the same still (not found); answer: digest, size, etag, modified.
+  kDownload,
 };
 
 struct RegistryOpening {
-  std::string host;        // "docker.io", "localhost:5000", or the URL of a mirror.
+  std::string host;        // "docker.io", "localhost:5000", the URL of a mirror; "": only kDownload.
   std::string repository;  // "" for kPing.
   bool push = false;
   std::string from;  // Another repository blobs may be mounted from.
@@ -42,6 +46,7 @@ struct RegistryRequest {
   int64_t size = 0;
   std::string media_type;
   std::string from;
+  std::string etag, modified;  // As the headers say them.
 };
 std::string EncodeRegistryRequest(const RegistryRequest& request);
 Result<RegistryRequest> DecodeRegistryRequest(std::string_view data);
@@ -55,6 +60,7 @@ struct RegistryAnswer {
   int64_t size = 0;
   std::string token;
   std::string base;  // URL the registry was reached by.
+  std::string etag, modified;
 };
 std::string EncodeRegistryAnswer(const Result<RegistryAnswer>& answer);
 Result<RegistryAnswer> DecodeRegistryAnswer(std::string_view data);

@@ -463,13 +463,58 @@ Result<RegistryAnswer> RegistrySession::PutManifest(const RegistryRequest& reque
   return done;
 }
 
+Result<RegistryAnswer> RegistrySession::Download(const RegistryRequest& request, int fd,
+                                                 const std::function<void(int64_t)>& progress) {
+  for (int attempt = 1;; ++attempt) {
+    if (::ftruncate(fd, 0) != 0 || ::lseek(fd, 0, SEEK_SET) != 0) {
+      return FailErrno("cannot write what is downloaded");
+    }
+    Sha256 hash;
+    RegistryAnswer done;
+    Status written;
+    HttpRequest get;
+    get.url = request.reference;
+    get.follow = true;
+    if (!request.etag.empty()) get.headers.push_back("If-None-Match: " + request.etag);
+    if (!request.modified.empty()) get.headers.push_back("If-Modified-Since: " + request.modified);
+    get.sink = [&](int, std::string_view data) {
+      hash.Update(data);
+      done.size += static_cast<int64_t>(data.size());
+      written = WriteAll(fd, data, "what is downloaded");
+      progress(done.size);
+      return written.has_value();
+    };
+    const auto answer = http_.Do(get);
+    SKIFF_TRY(written);
+    const bool conditional = !request.etag.empty() || !request.modified.empty();
+    if (answer && answer->status == 304 && conditional) return done;
+    if (answer && answer->status >= 200 && answer->status < 300) {
+      done.found = true;
+      done.digest = "sha256:" + hash.FinishHex();
+      done.etag = answer->Header("etag");
+      done.modified = answer->Header("last-modified");
+      return done;
+    }
+    // A server that is not there at all will not be there in a second.
+    const bool broken = answer ? IsTransient(answer->status) : done.size > 0;
+    if (!broken || attempt == kAttempts) {
+      if (!answer) return Fail(answer.error());
+      return Fail(answer->status == 404 ? Code::kNotFound : Code::kUnavailable,
+                  "invalid response status " + std::to_string(answer->status));
+    }
+    if (!wait_(attempt * 1000)) return Fail(Code::kCancelled, "cancelled");
+  }
+}
+
 Result<RegistryAnswer> RegistrySession::Do(const RegistryRequest& request, int fd,
                                            const std::function<void(int64_t)>& progress) {
   if (request.op == RegistryOp::kPing) return Ping();
+  if (request.op == RegistryOp::kDownload) return Download(request, fd, progress);
   SKIFF_TRY(Connect());
   Result<RegistryAnswer> answer = Fail(Code::kInternal, "unknown request");
   switch (request.op) {
     case RegistryOp::kPing:
+    case RegistryOp::kDownload:
       break;
     case RegistryOp::kGetManifest:
       answer = GetManifest(request, fd);

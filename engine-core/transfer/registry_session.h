@@ -42,6 +42,8 @@ class RegistrySession {
   Result<RegistryAnswer> PutBlob(const RegistryRequest& request, int fd,
                                  const std::function<void(int64_t)>& progress);
   Result<RegistryAnswer> PutManifest(const RegistryRequest& request, int fd);
+  Result<RegistryAnswer> Download(const RegistryRequest& request, int fd,
+                                  const std::function<void(int64_t)>& progress);
 
   RegistryOpening opening_;
   std::function<bool(int)> wait_;

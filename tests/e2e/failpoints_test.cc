@@ -15,6 +15,8 @@ namespace {
 
 // What these verbs do not pass here, and why.
 const std::map<std::string, const char*> kElsewhere = {
+    {"build.download", "takes a web server: build_remote_test"},
+    {"build.fetch_context", "takes a web server: build_remote_test"},
     {"cgroup.update", "no command changes the limits of a container that runs"},
     {"engine.delegated_unit", "below systemd only: systemd_test, in the guest"},
     {"engine.delegated_unit.remove", "below systemd only: systemd_test, in the guest"},

@@ -13,6 +13,9 @@
 // A small HTTP server within the test, for registries that misbehave, token servers and proxies.
 namespace skiff::e2e {
 
+// A port of loopback that nobody has just now.
+int FreePort();
+
 struct ServerRequest {
   std::string method;
   std::string target;                          // As it came: "/v2/?x=y" or a whole URL.
