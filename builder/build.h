@@ -76,7 +76,8 @@ struct BuildSettings {
 };
 
 struct BuiltImage {
-  std::string id;  // "sha256:..."
+  std::string id;        // "sha256:..."
+  bool existed = false;  // The engine had it before.
   std::string config;
   std::vector<std::string> layers;
 };
@@ -141,6 +142,8 @@ class Builder {
 // The files of an image of these layers into a folder, owned by who runs this: --output type=local.
 Status ExportFiles(engine::Engine& engine, const std::vector<std::string>& layers,
                    const std::string& folder);
+// The same as a plain tar stream, owners kept: --output type=tar.
+Status ExportTar(engine::Engine& engine, const std::vector<std::string>& layers, int fd);
 
 // ---- The cache ----------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@
 #include "base/atomic_file.h"
 #include "base/identity.h"
 #include "base/json_text.h"
+#include "cli/build_output.h"
 #include "cli/build_print.h"
 #include "cli/build_progress.h"
 #include "cli/build_settings.h"
@@ -59,45 +60,9 @@ Result<std::unique_ptr<BuildReporter>> MakeReporter(const Context& context,
 }
 
 Status RefuseUnsupported(const Arguments& arguments) {
-  SKIFF_TRY(RefuseFlags(arguments, {"cache-from", "cache-to", "push", "squash", "annotation",
-                                    "attest", "policy", "resource"}));
+  SKIFF_TRY(RefuseFlags(arguments, {"cache-from", "cache-to", "squash", "annotation", "attest",
+                                    "policy", "resource"}));
   return {};
-}
-
-// --output PATH, type=local,dest=PATH; type=docker and type=image are what is done anyway.
-struct Outputs {
-  bool image = true;
-  std::vector<std::string> folders;  // Absolute.
-};
-
-Result<Outputs> ReadOutputs(const Context& context, const Arguments& arguments) {
-  Outputs outputs;
-  const std::vector<std::string>& words = arguments.List("output");
-  if (!words.empty()) outputs.image = arguments.Bool("load");
-  for (const std::string& word : words) {
-    std::string type = "local";
-    std::string path = word;
-    if (word.find('=') != std::string::npos) {
-      SKIFF_ASSIGN(const std::vector<std::string> fields, SplitCsv(word));
-      path.clear();
-      type.clear();
-      for (const std::string& field : fields) {
-        if (field.starts_with("type=")) type = field.substr(5);
-        if (field.starts_with("dest=")) path = field.substr(5);
-      }
-    }
-    if (type == "image" || (type == "docker" && path.empty())) {
-      outputs.image = true;
-    } else if (type == "local" && !path.empty() && path != "-") {
-      outputs.folders.push_back(path.starts_with('/') ? path
-                                                      : context.around().working_dir + "/" + path);
-    } else {
-      return Fail(Error(Code::kUnsupported,
-                        fmt::format("the output '{}' is not supported by this version", word))
-                      .With("use type=local,dest=FOLDER, type=image or type=docker"));
-    }
-  }
-  return outputs;
 }
 
 struct Made {
@@ -117,8 +82,9 @@ Result<Made> PlanAndBuild(Context& context, const Arguments& arguments, BuildReq
   SKIFF_ASSIGN(const builder::BuildPlan plan,
                builder::PlanBuild(request.dockerfile, request.options, linter));
   SKIFF_ASSIGN(builder::BuildSettings settings, ReadBuildSettings(context, arguments, request));
-  SKIFF_ASSIGN(const Outputs outputs, ReadOutputs(context, arguments));
-  settings.keep_image = outputs.image;
+  SKIFF_ASSIGN(const BuildOutputs outputs, ReadBuildOutputs(context, arguments));
+  settings.keep_image = outputs.needs_image();
+  settings.references = outputs.store ? outputs.names : std::vector<std::string>();
   SKIFF_TRY(linter.Verdict());
   Made made;
   auto image = builder.Build(plan, settings, reporter);
@@ -126,13 +92,7 @@ Result<Made> PlanAndBuild(Context& context, const Arguments& arguments, BuildReq
   const Status committed = engine->Commit();
   if (!image) return Fail(std::move(image.error()));
   SKIFF_TRY(committed);
-  for (const std::string& folder : outputs.folders) {
-    const int step = reporter.Begin("exporting to client directory");
-    const Status exported = builder::ExportFiles(*engine, image->layers, folder);
-    reporter.End(step, exported ? builder::StepOutcome::kDone : builder::StepOutcome::kFailed,
-                 exported ? "" : exported.error().Text());
-    SKIFF_TRY(exported);
-  }
+  SKIFF_TRY(WriteBuildOutputs(context, outputs, *image, reporter));
   made.image = std::move(*image);
   made.warnings = linter.warnings();
   return made;

@@ -244,6 +244,7 @@ constexpr Flag kConfig[] = {
     {"profiles", 0, kBool, "", "Print the profile names, one per line"},
     {"quiet", 'q', kBool, "", "Only validate the configuration, don't print anything"},
     {"resolve-image-digests", 0, kBool},
+    {"schema", 0, kBool, "", "Print a JSON Schema of Compose files, for editors"},
     {"services", 0, kBool, "", "Print the service names, one per line"},
     {"variables", 0, kBool, "", "Print model variables and default values"},
     {"volumes", 0, kBool, "", "Print the volume names, one per line"},

@@ -7,8 +7,8 @@
 #include <nlohmann/json.hpp>
 
 #include "base/fd.h"
-#include "base/identity.h"
 #include "base/units.h"
+#include "cli/archive_output.h"
 #include "cli/exit_status.h"
 #include "cli/image_change.h"
 #include "cli/image_output.h"
@@ -30,53 +30,6 @@ constexpr Column kHistoryColumns[] = {{"ID", "IMAGE"},
                                       {"CreatedAt", "CREATED AT", false}};
 constexpr size_t kShownCommand = 45;
 constexpr size_t kDigestPrefix = 7;  // "sha256:"
-
-// Where an archive goes: standard output, or a file that gets its name when it is whole.
-class ArchiveOutput {
- public:
-  static Result<ArchiveOutput> Open(Context& context, const std::string& path) {
-    ArchiveOutput out;
-    if (path.empty()) {
-      out.descriptor_ = context.around().out;
-      if (::isatty(out.descriptor_) != 0) {
-        return Fail(Code::kInvalidArgument,
-                    "cowardly refusing to save to a terminal. Use the -o flag or redirect");
-      }
-      return out;
-    }
-    out.path_ = path;
-    out.temporary_ = path + ".tmp-" + RandomHex(4);
-    SKIFF_ASSIGN(out.file_, OpenFile(out.temporary_, O_WRONLY | O_CREAT | O_EXCL, 0600));
-    out.descriptor_ = out.file_.get();
-    return out;
-  }
-  ArchiveOutput(ArchiveOutput&& other) noexcept
-      : path_(std::move(other.path_)),
-        temporary_(std::exchange(other.temporary_, {})),
-        file_(std::move(other.file_)),
-        descriptor_(other.descriptor_) {}
-  ArchiveOutput& operator=(ArchiveOutput&&) = delete;
-  ~ArchiveOutput() {
-    if (!temporary_.empty()) ::unlink(temporary_.c_str());
-  }
-
-  int fd() const { return descriptor_; }
-  Status Finish() {
-    if (temporary_.empty()) return {};
-    if (::rename(temporary_.c_str(), path_.c_str()) != 0) {
-      return FailErrno("cannot write '" + path_ + "'");
-    }
-    temporary_.clear();
-    return {};
-  }
-
- private:
-  ArchiveOutput() = default;
-  std::string path_;
-  std::string temporary_;
-  Fd file_;
-  int descriptor_ = -1;
-};
 
 // What a history entry added: bytes of its layer.
 std::vector<int64_t> SizesOf(const engine::ImageDocument& document, const engine::Image& image) {

@@ -123,10 +123,20 @@ Result<std::string> Render(const schema::LoadResult& loaded, const Arguments& ar
   return schema::RenderYaml(*loaded.tree);
 }
 
+Result<int> Deliver(Context& context, const Arguments& arguments, const std::string& text) {
+  if (arguments.Has("output")) {
+    SKIFF_TRY(WriteFileAtomically(arguments.Text("output"), text, 0644, Durability::kVolatile));
+  } else {
+    SKIFF_TRY(context.Print(text));
+  }
+  return 0;
+}
+
 }  // namespace
 
 Result<int> RunConfig(Context& context, const Arguments& arguments) {
   SKIFF_TRY(CheckChoice(arguments, "format", {"yaml", "json"}));
+  if (arguments.Bool("schema")) return Deliver(context, arguments, schema::RenderJsonSchema());
   SKIFF_TRY(RefuseFlags(arguments,
                         {"lock-image-digests", "resolve-image-digests", "models", "environment"}));
   schema::LoadOptions options = context.LoadOptions();
@@ -147,12 +157,7 @@ Result<int> RunConfig(Context& context, const Arguments& arguments) {
                context.LoadProject(options, Context::Warnings::kOfFile));
   if (arguments.Bool("quiet")) return 0;
   SKIFF_ASSIGN(const std::string text, Render(*loaded, arguments));
-  if (!arguments.Has("output")) {
-    SKIFF_TRY(context.Print(text));
-    return 0;
-  }
-  SKIFF_TRY(WriteFileAtomically(arguments.Text("output"), text, 0644, Durability::kVolatile));
-  return 0;
+  return Deliver(context, arguments, text);
 }
 
 }  // namespace skiff::cli

@@ -107,6 +107,7 @@ class FakeEngine : public Engine {
   Status SaveImages(int fd, const std::vector<std::string>& refs,
                     const SaveOptions& options) override;
   Status ExportContainer(std::string_view ref, int fd) override;
+  Status ExportLayer(WritableLayer& layer, int fd) override;
   Result<PulledImage> PullImage(std::string_view ref, const PullOptions& options) override;
   Result<PushedImage> PushImage(std::string_view ref, const PushOptions& options) override;
   Result<std::string> LogIn(std::string_view host, const RegistryAccess& access) override;

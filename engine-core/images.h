@@ -122,6 +122,7 @@ struct SaveOptions {
   // layout alone, with the layers as they came.
   ArchiveFormat format = ArchiveFormat::kDocker;
   Platform platform;
+  std::vector<std::string> names;  // Tags to write; none: those of `refs` that are tags.
 };
 
 // Where and how registries are reached; read by the front end (docs/registries.md). `pem` are the
@@ -219,6 +220,8 @@ class Images {
   // Unpacks a tar stream, plain or compressed, into the root of a layer made from nothing to which
   // nothing has been written. False: it is no archive.
   virtual Result<bool> UnpackArchive(int tar_fd, WritableLayer& layer) = 0;
+  // What the layer's root shows as a plain tar stream.
+  virtual Status ExportLayer(WritableLayer& layer, int fd) = 0;
   // A layer is kept by an image or a cache entry that names it in the same Commit().
   virtual Result<std::string> CreateImage(const ImageSpec& spec) = 0;
   virtual Result<std::string> CommitContainer(std::string_view ref,

@@ -55,5 +55,8 @@ Result<std::string> ProjectNameOf(const LoadOptions& options);
 // The canonical tree as `docker compose config` prints it.
 std::string RenderYaml(const Node& tree);
 std::string RenderJson(const Node& tree);
+// What a Compose file may contain, from the tables the files are checked against: a JSON Schema
+// (draft 2020-12) for editors.
+std::string RenderJsonSchema();
 
 }  // namespace skiff::schema

@@ -117,6 +117,7 @@ Result<BuiltImage> BuildSession::MakeImage(const StageOutput& output) {
   const int progress = progress_.Begin("exporting to image");
   const auto make = [&]() -> Status {
     SKIFF_TRY(Failpoint("build.image"));
+    image.existed = shared_.engine().InspectImage("sha256:" + Sha256Hex(image.config)).has_value();
     SKIFF_ASSIGN(image.id, shared_.engine().CreateImage({image.config, settings_.references, ""}));
     return {};
   };
@@ -152,6 +153,11 @@ Status ExportFiles(engine::Engine& engine, const std::vector<std::string>& layer
   TreeWriter writer(root.get(), target.get(), options);
   for (const SourceItem& item : items) SKIFF_TRY(writer.Copy(item, "/"));
   return {};
+}
+
+Status ExportTar(engine::Engine& engine, const std::vector<std::string>& layers, int fd) {
+  SKIFF_ASSIGN(const auto layer, engine.CreateLayer(layers));
+  return engine.ExportLayer(*layer, fd);
 }
 
 // ---- Builder -----------------------------------------------------------------------------------

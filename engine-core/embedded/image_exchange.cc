@@ -38,6 +38,16 @@ Status EmbeddedEngine::SaveImages(int fd, const std::vector<std::string>& refs,
   return {};
 }
 
+Status EmbeddedEngine::ExportLayer(WritableLayer& layer, int fd) {
+  SKIFF_ASSIGN(const Fd root, layer.OpenRoot());
+  image::PackOptions options;
+  options.layer = false;
+  SKIFF_TRY(image::PackTree(root.get(), options, [fd](std::string_view data) {
+    return WriteAll(fd, data, "the archive");
+  }));
+  return {};
+}
+
 Status EmbeddedEngine::ExportContainer(std::string_view ref, int fd) {
   SKIFF_ASSIGN(const auto use, UseImages());
   SKIFF_ASSIGN(const auto record, store_.FindContainer(ref));

@@ -259,6 +259,16 @@ Status FakeEngine::ExportContainer(std::string_view ref, int) {
   return shared_->Find(ref).transform([](const Container*) {});
 }
 
+Status FakeEngine::ExportLayer(WritableLayer& layer, int fd) {
+  SKIFF_ASSIGN(const Fd root, layer.OpenRoot());
+  image::PackOptions options;
+  options.layer = false;
+  SKIFF_TRY(image::PackTree(root.get(), options, [fd](std::string_view data) {
+    return WriteAll(fd, data, "the archive");
+  }));
+  return {};
+}
+
 Result<PulledImage> FakeEngine::PullImage(std::string_view ref, const PullOptions& options) {
   const std::lock_guard lock(shared_->mutex);
   const std::string tagged = WithTag(ref);

@@ -78,6 +78,14 @@ Status Saver::Add(const std::string& ref) {
       blobs_[layer.digest] = std::move(content);
     }
   }
+  if (!options_.names.empty()) {
+    known->names.clear();
+    for (const std::string& text : options_.names) {
+      SKIFF_ASSIGN(const Reference name, ParseReference(text));
+      known->names.push_back(name);
+    }
+    return {};
+  }
   const auto reference = ParseReference(ref);
   if (!reference || !reference->digest.empty()) return {};
   // An id names no tag.

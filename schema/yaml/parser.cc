@@ -92,7 +92,8 @@ class TreeBuilder : public YAML::EventHandler {
     where.offset = extent->offset;
     where.length = extent->length;
     if (WantsKey()) {
-      TakeKey(value, where, !quoted_or_tagged);
+      const bool merge = tag == "tag:yaml.org,2002:merge" || (!quoted_or_tagged && value == "<<");
+      TakeKey(value, where, !quoted_or_tagged, merge);
       if (anchor != 0) Remember(Node::String(value, where), anchor);
       return;
     }
@@ -272,7 +273,7 @@ class TreeBuilder : public YAML::EventHandler {
     }
   }
 
-  void TakeKey(const std::string& value, SourceSpan where, bool plain) {
+  void TakeKey(const std::string& value, SourceSpan where, bool plain, bool merge) {
     Count(where);
     Frame& frame = stack_.back();
     const size_t known = FindKey(frame, value);
@@ -287,7 +288,7 @@ class TreeBuilder : public YAML::EventHandler {
                  .At(where)
                  .With("write it in quotes: \"" + value + "\""));
     }
-    if (plain && value == "<<") {
+    if (merge) {
       if (!frame.merges.empty()) {
         Report(Error(Code::kInvalidArgument, "the key '<<' is given twice")
                    .At(where)

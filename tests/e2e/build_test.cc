@@ -350,5 +350,93 @@ TEST_F(BuildTest, AnInterruptedBuildLeavesNothing) {
   EXPECT_TRUE(fs::is_empty(directory() + "/root/tmp"));
 }
 
+class BuildOutputTest : public BuildTest {
+ protected:
+  void SetUp() override {
+    BuildTest::SetUp();
+    if (IsSkipped() || HasFatalFailure()) return;
+    WriteFile("context/Dockerfile", "FROM scratch\nCOPY a /x/a\nENV A=b\n");
+    WriteFile("context/a", "hello\n");
+  }
+  Outcome BuildTo(const Words& outputs, const Words& flags = {}) {
+    Words words = {"docker", "build", "--progress=plain"};
+    for (const std::string& output : outputs) words.insert(words.end(), {"-o", output});
+    words.insert(words.end(), flags.begin(), flags.end());
+    words.push_back("context");
+    return Skiff(words);
+  }
+  std::string Tar(const std::string& flags, const std::string& archive, const std::string& input = "") {
+    ProcessOptions options;
+    options.directory = project_directory();
+    options.environment = CleanEnvironment();
+    options.input = input;
+    const Outcome outcome = RunCommand({"tar", flags, archive}, options);
+    EXPECT_THAT(outcome, Succeeds()) << outcome;
+    return outcome.out;
+  }
+  std::string Images() { return Succeed({"docker", "images", "--format", "{{.Repository}}"}); }
+};
+
+TEST_F(BuildOutputTest, FilesAsATar) {
+  ASSERT_THAT(BuildTo({"type=tar,dest=files.tar"}), Succeeds());
+  EXPECT_EQ(Tar("-tf", "files.tar"), "x/\nx/a\n");
+  const Outcome stream = BuildTo({"-"});
+  ASSERT_THAT(stream, Succeeds());
+  EXPECT_EQ(Tar("-xOf", "-", stream.out), "hello\n");
+  // A device stays what it is.
+  ASSERT_THAT(BuildTo({"type=tar,dest=/dev/null"}), Succeeds());
+  EXPECT_TRUE(fs::is_character_file("/dev/null"));
+  EXPECT_EQ(Images(), "busybox\n");
+}
+
+TEST_F(BuildOutputTest, ImagesAsArchivesThatAreReadAgain) {
+  ASSERT_THAT(BuildTo({"type=docker,dest=docker.tar", "type=oci,dest=oci.tar"}, {"-t", "out:1"}),
+              Succeeds());
+  EXPECT_EQ(Images(), "busybox\n");
+  EXPECT_EQ(Succeed({"image", "ls", "-aq"}), Succeed({"image", "ls", "-q"}));
+  EXPECT_THAT(Tar("-tf", "docker.tar"), HasSubstr("manifest.json\n"));
+  EXPECT_THAT(Tar("-tf", "oci.tar"), Not(HasSubstr("manifest.json\n")));
+  std::string id;
+  for (const std::string archive : {"docker.tar", "oci.tar"}) {
+    Succeed({"docker", "load", "-i", archive});
+    const std::string loaded = Succeed({"image", "inspect", "-f", "{{.Id}} {{.Config.Env}}", "out:1"});
+    EXPECT_THAT(loaded, HasSubstr("A=b"));
+    if (id.empty()) id = loaded;
+    EXPECT_EQ(loaded, id) << archive;
+    Succeed({"image", "rm", "out:1"});
+  }
+}
+
+TEST_F(BuildOutputTest, WhatWasThereStays) {
+  ASSERT_THAT(BuildTo({}, {"-t", "kept"}), Succeeds());
+  ASSERT_THAT(BuildTo({"type=oci,dest=a.tar"}, {"-t", "other"}), Succeeds());
+  EXPECT_EQ(LineSet(Images()), LineSet("busybox\nkept\n"));
+  ASSERT_THAT(BuildTo({"type=oci,dest=a.tar", "type=image,name=third"}, {"-t", "other"}), Succeeds());
+  EXPECT_EQ(LineSet(Images()), LineSet("busybox\nkept\nother\nthird\n"));
+}
+
+TEST_F(BuildOutputTest, WrongOnesAreSaidBeforeAnythingIsBuilt) {
+  const std::pair<std::string, std::string> rows[] = {
+      {"type=foo", "exporter \"foo\" could not be found"},
+      {"dest=x", "type is required for output"},
+      {"type=local", "dest is required for local output"},
+      {"type=local,dest=-", "dest cannot be stdout for local exporter"},
+      {"type=registry", "tag is needed when pushing to registry"},
+      {"type=oci,dest=x,compression=gzip", "compression=gzip is not supported"},
+      {"type=oci,dest=x,what=ever", "the option 'what' of an output is not supported"},
+  };
+  for (const auto& [output, text] : rows) {
+    const Outcome outcome = BuildTo({output});
+    EXPECT_THAT(outcome, ExitsWith(1)) << output;
+    EXPECT_THAT(outcome.err, HasSubstr(text));
+    EXPECT_THAT(outcome.err, Not(HasSubstr("#1")));
+  }
+  EXPECT_THAT(BuildTo({"-", "type=oci"}).err, HasSubstr("only one output can go to standard output"));
+  const Outcome nowhere = BuildTo({"type=oci,dest=/nonexistent/x"});
+  EXPECT_THAT(nowhere, ExitsWith(1));
+  EXPECT_EQ(Images(), "busybox\n");
+  EXPECT_FALSE(fs::exists(project_directory() + "/x"));
+}
+
 }  // namespace
 }  // namespace skiff::e2e

@@ -197,6 +197,20 @@ TEST_F(RegistryTest, BlobsOfAnotherRepositoryAreMounted) {
   EXPECT_THAT(pushed, Not(HasSubstr(": Pushed\n")));
 }
 
+TEST_F(RegistryTest, ABuildGoesThere) {
+  const std::string name = StartRegistry() + "/built:1";
+  WriteFile("Dockerfile", "FROM busybox\nRUN echo hello > /f\n");
+  const Outcome pushed = Skiff({"docker", "build", "--push", "--progress=plain", "-t", name, "."});
+  ASSERT_THAT(pushed, Succeeds()) << pushed;
+  EXPECT_THAT(pushed.err, HasSubstr("pushing manifest for " + name + "@sha256:"));
+  RemoveImage(name);
+  Succeed({"docker", "pull", name});
+  EXPECT_EQ(Succeed({"docker", "run", "--rm", "--network", "none", name, "cat", "/f"}), "hello\n");
+  RemoveImage(name);
+  ASSERT_THAT(Skiff({"docker", "build", "-o", "type=image,push=true", "-t", name, "."}), Succeeds());
+  RemoveImage(name);
+}
+
 TEST_F(RegistryTest, ACertificateHasToBeVouchedFor) {
   AddRemoteAddress();
   if (IsSkipped()) return;

@@ -1,6 +1,7 @@
 // Whole texts against files in tests/golden/schema:
 //   errors/NAME.yaml       -> errors/NAME.txt: all diagnostics of the file
 //   config/NAME/           -> NAME/expected.yaml, expected.json: `config` of the folder
+//   docs/compose.schema.json: `config --schema`
 // SKIFF_UPDATE_GOLDEN=1 writes what is expected instead of comparing.
 #include <gtest/gtest.h>
 
@@ -103,6 +104,11 @@ std::vector<std::string> Projects() {
 }
 
 INSTANTIATE_TEST_SUITE_P(Projects, GoldenConfig, testing::ValuesIn(Projects()), TestName);
+
+// The file that editors are pointed at.
+TEST(JsonSchema, IsTheOneInTheDocumentation) {
+  Compare(kRoot / "../../../docs/compose.schema.json", RenderJsonSchema());
+}
 
 }  // namespace
 }  // namespace skiff::schema

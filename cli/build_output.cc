@@ -1,0 +1,245 @@
+#include "cli/build_output.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/text.h"
+#include "cli/archive_output.h"
+#include "cli/flag_values.h"
+#include "cli/registry_config.h"
+#include "cli/terminal.h"
+
+namespace skiff::cli {
+namespace {
+
+using Kind = BuildOutput::Kind;
+
+// What an output says and what is done anyway.
+constexpr std::string_view kHarmless[] = {
+    "oci-mediatypes", "force-compression", "rewrite-timestamp", "unpack",
+    "store",          "buildinfo",         "context",           "platform-split",
+};
+
+// One --output as key and value; the short form is a folder, "-" a tar stream.
+struct Fields {
+  std::string type, path;
+  std::vector<std::string> names;
+  bool push = false;
+};
+
+tl::unexpected<Error> Unsupported(const std::string& what) {
+  return Fail(Code::kUnsupported, what + " is not supported");
+}
+
+Status ReadField(const std::string& key, const std::string& value, Fields& fields) {
+  const bool on = value == "true" || value == "1";
+  if (key == "type") {
+    fields.type = value;
+  } else if (key == "dest") {
+    fields.path = value;
+  } else if (key == "name") {
+    for (const std::string_view name : Split(value, ',')) fields.names.emplace_back(Trim(name));
+  } else if (key == "push") {
+    fields.push = on;
+  } else if (key == "tar") {
+    if (!on) return Unsupported("an output with tar=false (a layout as a folder)");
+  } else if (key == "compression") {
+    if (value != "uncompressed") {
+      return Fail(Error(Code::kUnsupported, fmt::format("compression={} is not supported", value))
+                      .With("layers that are made here are written uncompressed"));
+    }
+  } else if (std::ranges::find(kHarmless, key) == std::end(kHarmless)) {
+    return Unsupported(fmt::format("the option '{}' of an output", key));
+  }
+  return {};
+}
+
+Result<Fields> Parse(const std::string& word) {
+  Fields fields;
+  if (word.find('=') == std::string::npos) {
+    fields.type = word == "-" ? "tar" : "local";
+    fields.path = word;
+    return fields;
+  }
+  SKIFF_ASSIGN(const std::vector<std::string> parts, SplitCsv(word));
+  for (const std::string& part : parts) {
+    const size_t equals = part.find('=');
+    if (equals == std::string::npos) {
+      return Fail(Code::kInvalidArgument,
+                  fmt::format("invalid value {}, expecting key=value", part));
+    }
+    SKIFF_TRY(ReadField(ToLower(part.substr(0, equals)), part.substr(equals + 1), fields));
+  }
+  if (fields.type.empty()) return Fail(Code::kInvalidArgument, "type is required for output");
+  return fields;
+}
+
+class OutputReader {
+ public:
+  OutputReader(const Context& context, BuildOutputs& outputs)
+      : context_(context), outputs_(outputs) {}
+
+  Status Add(const Fields& fields) {
+    for (const std::string& name : fields.names) {
+      if (std::ranges::count(outputs_.names, name) == 0) outputs_.names.push_back(name);
+    }
+    if (fields.type == "image" || fields.type == "registry") return AddImage(fields);
+    if (fields.type == "local") {
+      if (fields.path.empty()) {
+        return Fail(Code::kInvalidArgument, "dest is required for local output");
+      }
+      if (fields.path == "-") {
+        return Fail(Code::kInvalidArgument, "dest cannot be stdout for local exporter");
+      }
+      return Put(Kind::kFolder, fields.path);
+    }
+    if (fields.type == "tar") return Put(Kind::kTar, fields.path);
+    if (fields.type == "oci") return Put(Kind::kOci, fields.path);
+    if (fields.type == "docker") {
+      if (!fields.path.empty()) return Put(Kind::kDocker, fields.path);
+      outputs_.store = true;
+      return {};
+    }
+    return Fail(Error(Code::kInvalidArgument,
+                      fmt::format("exporter \"{}\" could not be found", fields.type))
+                    .With("use local, tar, oci, docker, image or registry"));
+  }
+
+ private:
+  Status AddImage(const Fields& fields) {
+    outputs_.store = true;
+    if (fields.type == "image" && !fields.push) return {};
+    return Put(Kind::kRegistry, "");
+  }
+
+  Status Put(Kind kind, std::string path) {
+    if (path == "-") path.clear();
+    if (path.empty() && kind != Kind::kRegistry) {
+      if (IsTerminal(context_.around().out)) {
+        return Fail(Code::kInvalidArgument,
+                    "dest file is required for this exporter. refusing to write to console");
+      }
+      if (std::exchange(stdout_used_, true)) {
+        return Fail(Code::kInvalidArgument, "only one output can go to standard output");
+      }
+    }
+    if (!path.empty() && !path.starts_with('/')) path = context_.around().working_dir + "/" + path;
+    outputs_.list.push_back({kind, std::move(path)});
+    return {};
+  }
+
+  const Context& context_;
+  BuildOutputs& outputs_;
+  bool stdout_used_ = false;
+};
+
+std::string TitleOf(Kind kind) {
+  switch (kind) {
+    case Kind::kFolder:
+      return "exporting to client directory";
+    case Kind::kTar:
+      return "exporting to client tarball";
+    case Kind::kDocker:
+      return "exporting to docker image format";
+    case Kind::kOci:
+      return "exporting to oci image format";
+    case Kind::kRegistry:
+      return "pushing";
+  }
+  return "";
+}
+
+Status Push(Context& context, engine::Engine& engine, const BuildOutputs& outputs,
+            builder::BuildProgress& progress, int step) {
+  for (const std::string& name : outputs.names) {
+    engine::PushOptions options;
+    SKIFF_ASSIGN(options.access, AccessToImage(context, name));
+    SKIFF_ASSIGN(const engine::PushedImage pushed, engine.PushImage(name, options));
+    progress.Detail(step, fmt::format("pushing manifest for {}@{}", name, pushed.digest));
+  }
+  return {};
+}
+
+Status Save(Context& context, engine::Engine& engine, const BuildOutput& output,
+            const std::vector<std::string>& names, const builder::BuiltImage& image) {
+  SKIFF_ASSIGN(ArchiveOutput file, ArchiveOutput::Open(context, output.path));
+  if (output.kind == Kind::kTar) {
+    SKIFF_TRY(builder::ExportTar(engine, image.layers, file.fd()));
+    return file.Finish();
+  }
+  engine::SaveOptions options;
+  options.format = output.kind == Kind::kOci ? engine::ArchiveFormat::kOci
+                                             : engine::ArchiveFormat::kDocker;
+  options.names = names;
+  SKIFF_TRY(engine.SaveImages(file.fd(), {image.id}, options));
+  return file.Finish();
+}
+
+Status WriteOne(Context& context, engine::Engine& engine, const BuildOutputs& outputs,
+                const BuildOutput& output, const builder::BuiltImage& image,
+                builder::BuildProgress& progress) {
+  const int step = progress.Begin(TitleOf(output.kind));
+  Status written;
+  if (output.kind == Kind::kFolder) {
+    written = builder::ExportFiles(engine, image.layers, output.path);
+  } else if (output.kind == Kind::kRegistry) {
+    written = Push(context, engine, outputs, progress, step);
+  } else {
+    written = Save(context, engine, output, outputs.names, image);
+  }
+  progress.End(step, written ? builder::StepOutcome::kDone : builder::StepOutcome::kFailed,
+               written ? "" : written.error().Text());
+  return written;
+}
+
+}  // namespace
+
+bool BuildOutputs::needs_image() const {
+  return store || std::ranges::any_of(list, [](const BuildOutput& output) {
+           return output.kind != Kind::kFolder && output.kind != Kind::kTar;
+         });
+}
+
+Result<BuildOutputs> ReadBuildOutputs(const Context& context, const Arguments& arguments) {
+  BuildOutputs outputs;
+  outputs.names = arguments.List("tag");
+  const std::vector<std::string>& words = arguments.List("output");
+  const bool push = arguments.Bool("push");
+  outputs.store = arguments.Bool("load") || (words.empty() && !push);
+  OutputReader reader(context, outputs);
+  for (const std::string& word : words) {
+    SKIFF_ASSIGN(const Fields fields, Parse(word));
+    SKIFF_TRY(reader.Add(fields));
+  }
+  if (push) {
+    Fields fields;
+    fields.type = "registry";
+    SKIFF_TRY(reader.Add(fields));
+  }
+  const bool pushes = std::ranges::any_of(outputs.list, [](const BuildOutput& output) {
+    return output.kind == Kind::kRegistry;
+  });
+  if (pushes && outputs.names.empty()) {
+    return Fail(Error(Code::kInvalidArgument, "tag is needed when pushing to registry")
+                    .With("-t names the image"));
+  }
+  return outputs;
+}
+
+Status WriteBuildOutputs(Context& context, const BuildOutputs& outputs,
+                         const builder::BuiltImage& image, builder::BuildProgress& progress) {
+  SKIFF_ASSIGN(engine::Engine * engine, context.Engine());
+  Status written;
+  for (const BuildOutput& output : outputs.list) {
+    written = WriteOne(context, *engine, outputs, output, image, progress);
+    if (!written) break;
+  }
+  if (!outputs.store && outputs.needs_image() && !image.existed) {
+    SKIFF_TRY(engine->RemoveImage(image.id, false));
+    SKIFF_TRY(engine->Commit());
+  }
+  return written;
+}
+
+}  // namespace skiff::cli

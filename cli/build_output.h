@@ -1,0 +1,33 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "builder/build.h"
+#include "cli/arguments.h"
+#include "cli/context.h"
+
+namespace skiff::cli {
+
+// Where the result of a build goes: --output, --load, --push.
+// https://docs.docker.com/build/exporters/
+struct BuildOutput {
+  enum class Kind { kFolder, kTar, kDocker, kOci, kRegistry };
+  Kind kind = Kind::kFolder;
+  std::string path;  // Absolute; "" of an archive: standard output.
+};
+struct BuildOutputs {
+  bool store = true;               // The image stays here, with its names.
+  std::vector<std::string> names;  // Of --tag and of outputs.
+  std::vector<BuildOutput> list;   // What there is beside the store.
+
+  // The image has to be in the store, at least for as long as it is written.
+  bool needs_image() const;
+};
+Result<BuildOutputs> ReadBuildOutputs(const Context& context, const Arguments& arguments);
+
+// Everything but the store, one after the other; each is a step of `progress`.
+Status WriteBuildOutputs(Context& context, const BuildOutputs& outputs,
+                         const builder::BuiltImage& image, builder::BuildProgress& progress);
+
+}  // namespace skiff::cli
