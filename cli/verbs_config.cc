@@ -9,8 +9,12 @@
 #include "base/identity.h"
 #include "base/text.h"
 #include "cli/listing.h"
+#include "cli/registry_config.h"
 #include "cli/variables.h"
 #include "cli/verbs.h"
+#include "engine-core/references.h"
+#include "schema/image_pins.h"
+#include "schema/tree.h"
 
 namespace skiff::cli {
 namespace {
@@ -106,8 +110,73 @@ std::string Images(const schema::Project& project) {
   return Lines(images);
 }
 
+std::string Models(const schema::Node& tree) {
+  std::string out;
+  const schema::Node* models = tree.Find("models");
+  if (models == nullptr) return out;
+  for (const schema::Entry& entry : models->entries) {
+    const std::string_view model = entry.value.Text("model");
+    if (!model.empty()) out.append(model) += '\n';
+  }
+  return out;
+}
+
+std::string Environment(const std::map<std::string, std::string>& environment) {
+  std::vector<std::string> lines;
+  for (const auto& [name, value] : environment) lines.push_back(name + '=' + value);
+  std::sort(lines.begin(), lines.end());
+  return Lines(lines);
+}
+
+// What the registries have by the names of the images, in place of the names.
+Result<schema::Node> WithDigests(Context& context, const schema::Node& tree) {
+  SKIFF_ASSIGN(engine::Engine * engine, context.Engine());
+  std::map<std::string, std::string> pins;
+  for (const std::string& image : schema::ImagesIn(tree)) {
+    SKIFF_ASSIGN(engine::Reference reference, engine::ParseReference(image));
+    if (reference.digest.empty()) {
+      SKIFF_ASSIGN(const engine::RegistryAccess access, AccessToImage(context, image));
+      auto digest = engine->ResolveImage(image, access);
+      if (!digest) {
+        Error error = std::move(digest.error());
+        error.message = "failed to resolve digest for " + reference.Canonical() + ": " + error.message;
+        return Fail(std::move(error));
+      }
+      reference.digest = std::move(*digest);
+    } else {
+      reference.tag.clear();  // As the reference: what has a digest needs no tag.
+    }
+    pins[image] = reference.Canonical();
+  }
+  schema::Node pinned = tree;
+  schema::PinImages(pinned, pins);
+  return pinned;
+}
+
+std::string Format(const schema::Node& tree, const Arguments& arguments) {
+  if (arguments.Text("format") != "json") return schema::RenderYaml(tree);
+  std::string text = schema::RenderJson(tree);
+  if (!text.ends_with('\n')) text += '\n';
+  return text;
+}
+
+Result<std::string> Pinned(Context& context, const schema::LoadResult& loaded,
+                           const Arguments& arguments) {
+  SKIFF_ASSIGN(schema::Node tree, WithDigests(context, *loaded.tree));
+  if (!arguments.Bool("lock-image-digests")) return Format(tree, arguments);
+  for (const std::string& service : schema::KeepOnlyImages(tree)) {
+    context.PrintError(fmt::format("warning: service \"{}\": the images of pre_start hooks are not pinned by "
+                             "--lock-image-digests, since hooks of several files add up; "
+                             "--resolve-image-digests pins them\n",
+                             service));
+  }
+  return Format(tree, arguments);
+}
+
 Result<std::string> Render(const schema::LoadResult& loaded, const Arguments& arguments) {
   const schema::Project& project = loaded.project;
+  if (arguments.Bool("models")) return Models(*loaded.tree);
+  if (arguments.Bool("environment")) return Environment(loaded.environment);
   if (arguments.Bool("services")) return Lines(Keys(project.services));
   if (arguments.Bool("volumes")) return Lines(Keys(project.volumes));
   if (arguments.Bool("networks")) return Lines(Keys(project.networks));
@@ -115,12 +184,7 @@ Result<std::string> Render(const schema::LoadResult& loaded, const Arguments& ar
   if (arguments.Bool("images")) return Images(project);
   if (arguments.Has("hash")) return Hashes(project, arguments.Text("hash"));
   if (arguments.Bool("variables")) return Variables(loaded, arguments.Text("format"));
-  if (arguments.Text("format") == "json") {
-    std::string text = schema::RenderJson(*loaded.tree);
-    if (!text.ends_with('\n')) text += '\n';
-    return text;
-  }
-  return schema::RenderYaml(*loaded.tree);
+  return Format(*loaded.tree, arguments);
 }
 
 Result<int> Deliver(Context& context, const Arguments& arguments, const std::string& text) {
@@ -137,8 +201,6 @@ Result<int> Deliver(Context& context, const Arguments& arguments, const std::str
 Result<int> RunConfig(Context& context, const Arguments& arguments) {
   SKIFF_TRY(CheckChoice(arguments, "format", {"yaml", "json"}));
   if (arguments.Bool("schema")) return Deliver(context, arguments, schema::RenderJsonSchema());
-  SKIFF_TRY(RefuseFlags(arguments,
-                        {"lock-image-digests", "resolve-image-digests", "models", "environment"}));
   schema::LoadOptions options = context.LoadOptions();
   options.services = arguments.operands();
   options.restrict_to_services = !options.services.empty();
@@ -156,7 +218,10 @@ Result<int> RunConfig(Context& context, const Arguments& arguments) {
   SKIFF_ASSIGN(const schema::LoadResult* loaded,
                context.LoadProject(options, Context::Warnings::kOfFile));
   if (arguments.Bool("quiet")) return 0;
-  SKIFF_ASSIGN(const std::string text, Render(*loaded, arguments));
+  const bool pinned =
+      arguments.Bool("lock-image-digests") || arguments.Bool("resolve-image-digests");
+  SKIFF_ASSIGN(const std::string text,
+               pinned ? Pinned(context, *loaded, arguments) : Render(*loaded, arguments));
   return Deliver(context, arguments, text);
 }
 

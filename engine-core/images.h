@@ -243,6 +243,8 @@ class Images {
 
   virtual Result<PulledImage> PullImage(std::string_view ref, const PullOptions& options) = 0;
   virtual Result<PushedImage> PushImage(std::string_view ref, const PushOptions& options) = 0;
+  // The digest of what the registry has by this name at this moment. Nothing is stored.
+  virtual Result<std::string> ResolveImage(std::string_view ref, const RegistryAccess& access) = 0;
   // Asks the registry `host` whether it takes the credentials. Returns an identity token, "" when
   // the registry gives none.
   virtual Result<std::string> LogIn(std::string_view host, const RegistryAccess& access) = 0;

@@ -93,6 +93,7 @@ class EmbeddedEngine : public Engine {
   Status ExportLayer(WritableLayer& layer, int fd) override;
   Result<PulledImage> PullImage(std::string_view ref, const PullOptions& options) override;
   Result<PushedImage> PushImage(std::string_view ref, const PushOptions& options) override;
+  Result<std::string> ResolveImage(std::string_view ref, const RegistryAccess& access) override;
   Result<std::string> LogIn(std::string_view host, const RegistryAccess& access) override;
   Result<Downloaded> DownloadFile(const std::string& url, int fd,
                                   const DownloadOptions& options) override;

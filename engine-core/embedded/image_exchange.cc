@@ -9,6 +9,7 @@
 #include "engine-core/image/archive_save.h"
 #include "engine-core/image/merged_root.h"
 #include "engine-core/image/pack_tree.h"
+#include "engine-core/image/manifest.h"
 #include "engine-core/image/pull.h"
 #include "engine-core/image/push.h"
 #include "engine-core/transfer/registry_client.h"
@@ -185,6 +186,23 @@ Result<PushedImage> EmbeddedEngine::PushImage(std::string_view ref, const PushOp
   SKIFF_ASSIGN(PushedImage pushed, image::Push(images_, store_, reference, options));
   Journal("image", "push", reference.Familiar(), {{"name", reference.FamiliarName()}});
   return pushed;
+}
+
+Result<std::string> EmbeddedEngine::ResolveImage(std::string_view ref,
+                                                 const RegistryAccess& access) {
+  SKIFF_ASSIGN(const Reference reference, ParseReference(ref));
+  if (!reference.digest.empty()) return reference.digest;
+  transfer::RegistryOpening opening;
+  opening.host = reference.domain;
+  opening.repository = reference.path;
+  opening.access = access;
+  SKIFF_ASSIGN(auto client, transfer::RegistryClient::Open(layers_.transfer_program(), opening));
+  transfer::RegistryRequest request;
+  request.op = transfer::RegistryOp::kGetManifest;
+  request.reference = reference.tag;
+  std::string manifest;
+  SKIFF_TRY(client.Receive(request, &manifest, image::kMaximumManifest));
+  return "sha256:" + Sha256Hex(manifest);
 }
 
 Result<std::string> EmbeddedEngine::LogIn(std::string_view host, const RegistryAccess& access) {

@@ -320,6 +320,12 @@ Result<Downloaded> FakeEngine::DownloadFile(const std::string& url, int fd,
   return done;
 }
 
+Result<std::string> FakeEngine::ResolveImage(std::string_view ref, const RegistryAccess&) {
+  const std::lock_guard lock(shared_->mutex);
+  SKIFF_TRY(shared_->Record("ResolveImage " + std::string(ref)));
+  return "sha256:" + Sha256Hex(ref);
+}
+
 Result<std::string> FakeEngine::LogIn(std::string_view host, const RegistryAccess& access) {
   const std::lock_guard lock(shared_->mutex);
   SKIFF_TRY(shared_->Record("LogIn " + std::string(host) + " " + access.credentials.username));

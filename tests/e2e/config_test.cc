@@ -100,5 +100,23 @@ TEST_F(ConfigTest, HashIsTheContainersLabel) {
           "\n");
 }
 
+TEST_F(ConfigTest, WhatVariablesAndModelsAreIsListed) {
+  environment()["FROM_PROCESS"] = "x";
+  const std::string listed = Succeed({"config", "--environment"});
+  EXPECT_THAT(Lines(listed), ::testing::IsSupersetOf({"COMPOSE_PROJECT_NAME=model",
+                                                      "FROM_PROCESS=x", "PORT=18092",
+                                                      "TAG=latest"}));
+  WriteProject(
+      "services:\n  a: {image: x, models: [m]}\n"
+      "models:\n  m: {model: ai/one}\n  n: {model: ai/two}\n");
+  EXPECT_EQ(Succeed({"config", "--models"}), "ai/one\n");
+}
+
+TEST_F(ConfigTest, TheSchemaIsPrinted) {
+  EXPECT_THAT(Succeed({"config", "--schema"}), HasSubstr("\"$defs\": {"));
+  Succeed({"config", "--schema", "-o", "schema.json"});
+  EXPECT_EQ(ReadProjectFile("schema.json"), Succeed({"config", "--schema"}));
+}
+
 }  // namespace
 }  // namespace skiff::e2e

@@ -197,6 +197,36 @@ TEST_F(RegistryTest, BlobsOfAnotherRepositoryAreMounted) {
   EXPECT_THAT(pushed, Not(HasSubstr(": Pushed\n")));
 }
 
+TEST_F(RegistryTest, ConfigPinsImagesToWhatIsThereNow) {
+  const std::string host = StartRegistry();
+  MakeImage(host + "/some/where:1", 1, 4);
+  const std::string pushed = Succeed({"docker", "push", host + "/some/where:1"});
+  const std::string digest = pushed.substr(pushed.find("1: digest: ") + 11, 71);
+  WriteProject("name: p\nservices:\n  a:\n    image: " + host +
+               "/some/where:1\n    user: me\n    pre_start: [{image: " + host +
+               "/some/where:1, command: x}]\n"
+               "    volumes: [{type: image, source: b, target: /b}, /x]\n  b: {build: .}\n");
+  const std::string pinned = host + "/some/where:1@" + digest;
+  const Outcome lock = Skiff({"config", "--lock-image-digests"});
+  ASSERT_THAT(lock, Succeeds());
+  EXPECT_EQ(lock.out, "services:\n  a:\n    image: " + pinned +
+                          "\n    volumes:\n      - type: image\n        source: b\n"
+                          "        target: /b\n  b: {}\n");
+  EXPECT_THAT(lock.err, HasSubstr("service \"a\": the images of pre_start hooks are not pinned"));
+  const std::string whole = Succeed({"config", "--resolve-image-digests"});
+  EXPECT_THAT(whole, HasSubstr("    image: " + pinned + "\n"));
+  EXPECT_THAT(whole, HasSubstr("        image: " + pinned + "\n"));
+  EXPECT_THAT(whole, HasSubstr("    user: me\n"));
+  // The lock is an override of the file.
+  WriteFile("lock.yaml", lock.out);
+  EXPECT_EQ(Succeed({"-f", "compose.yaml", "-f", "lock.yaml", "config", "--images"}),
+            pinned + "\np-b\n");
+  WriteProject("services: {a: {image: '" + host + "/none:1'}}");
+  const Outcome none = Skiff({"config", "--resolve-image-digests"});
+  EXPECT_THAT(none, ExitsWith(1));
+  EXPECT_THAT(none.err, HasSubstr("failed to resolve digest for " + host + "/none:1: "));
+}
+
 TEST_F(RegistryTest, ABuildGoesThere) {
   const std::string name = StartRegistry() + "/built:1";
   WriteFile("Dockerfile", "FROM busybox\nRUN echo hello > /f\n");
