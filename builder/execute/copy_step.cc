@@ -62,6 +62,12 @@ Error ExplainMissing(const SourceRoot& root, bool is_local, const CopySource& wa
   return out;
 }
 
+// To the second, as a layer's digest has them.
+void AddTimes(StepKey& key, const TreeNode& node) {
+  key.Add(node.info.st_mtim.tv_sec);
+  for (const TreeNode& child : node.children) AddTimes(key, child);
+}
+
 Result<bool> BeginsAsArchive(int root_fd, const SourceItem& item, Fd& file) {
   if (!S_ISREG(item.node.info.st_mode)) return false;
   SKIFF_ASSIGN(file, OpenInRoot(root_fd, item.path, O_RDONLY | O_NONBLOCK));
@@ -205,9 +211,32 @@ Result<MadeLayer> BuildSession::CopyFound(const StepPlace& place, const CopyStep
     key.Add(digest);
   }
   span.Done();
-  return Cached(place, key.Finish(), [&]() -> Result<MadeLayer> {
+  const std::string contents = key.Finish();
+  const auto copy_files = [&]() -> Result<MadeLayer> {
     SKIFF_TRY(fetch());
     return CopyFiles(place, copy, items);
+  };
+  const auto is_local = [](const Selection& selection) {
+    return selection.source != nullptr && selection.source->is_local();
+  };
+  if (!std::ranges::all_of(items, is_local)) return Cached(place, contents, copy_files);
+  StepKey times("times");
+  times.Add(contents);
+  for (const Selection& selection : items) {
+    for (const SourceItem& item : selection.items) AddTimes(times, item.node);
+  }
+  const std::string twin = EntryKey(times.Finish());
+  return Cached(place, contents, [&]() -> Result<MadeLayer> {
+    // Files that differ not even in their times would become the same layer once more: also without
+    // the cache nothing is written, and thousands of files need not be thrown away again.
+    SKIFF_ASSIGN(auto same, FindLayer(twin));
+    if (same) {
+      same->cached = false;
+      return *same;
+    }
+    SKIFF_ASSIGN(const MadeLayer made, copy_files());
+    if (made.keep) SKIFF_TRY(KeepLayer(twin, made));
+    return made;
   });
 }
 

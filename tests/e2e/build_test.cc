@@ -299,6 +299,26 @@ TEST_F(BuildTest, NamedContextsReplaceStagesAndImages) {
   EXPECT_EQ(Run("ls -A /o; cat /m.txt"), ".dockerignore\nf\nother\n");
 }
 
+TEST_F(BuildTest, WithoutTheCacheOnlyWhatHasChangedIsWrittenAgain) {
+  WriteFile("src/a", "one\n");
+  const std::string file = "FROM busybox\nCOPY src /s/\nRUN head -c 8 /dev/urandom > /r\n";
+  const auto layers = [this, &file] {
+    Build(file, {"--no-cache"});
+    return Lines(Succeed({"image", "inspect", "x", "-f", "{{range .RootFS.Layers}}{{println .}}{{end}}"}));
+  };
+  const auto first = layers();
+  const auto again = layers();
+  EXPECT_EQ(again[1], first[1]);
+  EXPECT_NE(again[2], first[2]);
+  // A touch is a change here, and no change for the cache.
+  Succeed({"docker", "tag", "x", "y"});
+  fs::last_write_time(project_directory() + "/src/a", fs::file_time_type::clock::now() + 5s);
+  EXPECT_EQ(CachedSteps(), 2U);
+  const auto touched = layers();
+  EXPECT_NE(touched[1], first[1]);
+  EXPECT_EQ(CachedSteps({"--no-cache"}), 0U);
+}
+
 TEST_F(BuildTest, EpochsMakeBuildsReproducible) {
   const std::string file = "FROM busybox\nWORKDIR /w\nRUN echo x > y\n";
   const Words flags = {"--build-arg", "SOURCE_DATE_EPOCH=1700000000", "--no-cache"};
