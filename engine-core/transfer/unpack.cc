@@ -248,35 +248,43 @@ Status WriteContent(archive* tar, const Entry& entry, const Fd& file, int64_t* c
   return {};
 }
 
-// Names are UTF-8 in pax records, whatever the caller's locale is. glibc has this one built in.
-class Utf8Names {
+// Names are bytes, but libarchive converts those of pax records from UTF-8 to the locale. Towards a
+// UTF-8 locale it would compose characters; towards "C" it fails for all but ASCII, says so, and
+// gives the bytes of the record. This locale is part of libc: no file is read for it.
+class NamesAsBytes {
  public:
-  Utf8Names() : locale_(::newlocale(LC_CTYPE_MASK, "C.UTF-8", nullptr)) {
+  NamesAsBytes() : locale_(::newlocale(LC_CTYPE_MASK, "C", nullptr)) {
     if (locale_ != nullptr) before_ = ::uselocale(locale_);
   }
-  ~Utf8Names() {
+  ~NamesAsBytes() {
     if (locale_ == nullptr) return;
     ::uselocale(before_);
     ::freelocale(locale_);
   }
-  Utf8Names(const Utf8Names&) = delete;
-  Utf8Names& operator=(const Utf8Names&) = delete;
+  NamesAsBytes(const NamesAsBytes&) = delete;
+  NamesAsBytes& operator=(const NamesAsBytes&) = delete;
 
  private:
   locale_t locale_;
   locale_t before_ = nullptr;
 };
 
+bool OnlyNameNotConverted(archive* tar, int result) {
+  const char* text = archive_error_string(tar);
+  return result == ARCHIVE_WARN && text != nullptr &&
+         std::string_view(text).ends_with(" can't be converted from UTF-8 to current locale.");
+}
+
 }  // namespace
 
 Result<UnpackAnswer> Unpack(int tar_fd, int folder_fd, int blob_fd, const UnpackLimits& limits) {
-  const Utf8Names names;
+  const NamesAsBytes names;
   Source source(tar_fd, blob_fd, limits);
   SKIFF_TRY(source.Open());
   const Reader tar(archive_read_new());
   if (!tar) return Fail(Code::kExhausted, "out of memory");
   archive_read_support_format_tar(tar.get());
-  // Names are bytes: no conversion that depends on a locale.
+  // The same for names outside of pax records.
   archive_read_set_option(tar.get(), "tar", "hdrcharset", "BINARY");
   UnpackAnswer answer;
   const auto fail = [&](const std::string& what) -> tl::unexpected<Error> {
@@ -292,9 +300,11 @@ Result<UnpackAnswer> Unpack(int tar_fd, int folder_fd, int blob_fd, const Unpack
     archive_entry* raw = nullptr;
     const int result = archive_read_next_header(tar.get(), &raw);
     if (result == ARCHIVE_EOF) break;
-    // A warning means that something was malformed and skipped: refused, or two readers of one
-    // archive would see different files.
-    if (result != ARCHIVE_OK) return fail("cannot read the archive");
+    // Any other warning means that something was malformed and skipped: refused, or two readers of
+    // one archive would see different files.
+    if (result != ARCHIVE_OK && !OnlyNameNotConverted(tar.get(), result)) {
+      return fail("cannot read the archive");
+    }
     if (++answer.layer.entries > limits.entries) {
       return Fail(Code::kExhausted,
                   "the archive has more than " + std::to_string(limits.entries) + " entries");

@@ -233,5 +233,37 @@ TEST_F(UnpackTest, WhatIsNoArchiveIsSaidSo) {
   EXPECT_FALSE(Run(Gzip(tar.Finished()).substr(0, 30))) << "cut short";
 }
 
+// Names of pax records are the same bytes on disk, composed or not, and also when they are no
+// UTF-8: Go writes such records too.
+TEST_F(UnpackTest, NamesOfPaxRecordsStayAsTheyAre) {
+  const std::string composed = "g\xc3\xbcltig";
+  const std::string decomposed = "gu\xcc\x88ltig";
+  const std::string latin = "g\xfcltig";
+  TarBuilder tar;
+  for (const std::string& name : {composed, decomposed, latin}) {
+    tar.Pax({{"path", "f-" + name}}).File("short", name);
+    tar.Pax({{"path", "s-" + name}, {"linkpath", "f-" + name}}).Symlink("short", "short");
+    tar.Pax({{"path", "h-" + name}, {"linkpath", "f-" + name}}).Hardlink("short", "short");
+    tar.Pax({{"uname", name}, {"gname", name}}).File("owned-" + name, "");
+  }
+  const auto answer = Run(tar);
+  ASSERT_TRUE(answer) << answer.error().Text();
+  EXPECT_EQ(answer->layer.entries, 12);
+  for (const std::string& name : {composed, decomposed, latin}) {
+    EXPECT_EQ(ReadFile(root_ + "/f-" + name).value_or("none"), name);
+    EXPECT_EQ(std::filesystem::read_symlink(root_ + "/s-" + name), "f-" + name);
+    EXPECT_EQ(StatOf("h-" + name).st_ino, StatOf("f-" + name).st_ino);
+  }
+}
+
+TEST_F(UnpackTest, MalformedPaxRecordsAreRefused) {
+  TarBuilder tar;
+  tar.Entry('x', "pax", "", "99999 path=other\n", {}).File("f", "");
+  const auto answer = Run(tar);
+  ASSERT_FALSE(answer);
+  EXPECT_NE(answer.error().message.find("malformed pax"), std::string::npos)
+      << answer.error().Text();
+}
+
 }  // namespace
 }  // namespace skiff::engine::transfer
