@@ -136,4 +136,9 @@ mode_t ApplyMode(std::string_view change, mode_t mode, bool is_folder) {
   return mode;
 }
 
+mode_t NewFolderMode(std::string_view change) {
+  const auto number = ParseNumber<uint32_t>(change, 8);
+  return number ? *number & 0777 : 0755;
+}
+
 }  // namespace skiff::builder

@@ -78,7 +78,7 @@ Status TreeWriter::MakeFolders(const std::string& path) {
     const auto there = OpenInRoot(target_, prefix, O_PATH);
     if (!there && there.error().code == Code::kNotFound) made.push_back(prefix);
   }
-  const mode_t mode = options_.mode.empty() ? 0755 : ApplyMode(options_.mode, 0755, true);
+  const mode_t mode = NewFolderMode(options_.mode);
   SKIFF_TRY(MakeDirectoriesInRoot(target_, path.empty() ? "/" : path, mode));
   for (const std::string& folder : made) {
     SKIFF_ASSIGN(const Fd fd, OpenInRoot(target_, folder, O_RDONLY | O_DIRECTORY));

@@ -462,17 +462,8 @@ Status EmbeddedEngine::MakeFolders(const ContainerRecord& record) {
   if (::mkdir(diff.c_str(), 0755) != 0 && errno != EEXIST) {
     return FailErrno("cannot make '" + diff + "'");
   }
-  // The upper folder is what "/" looks like: it takes after the image's.
-  struct stat info {};
-  mode_t mode = 0755;
-  if (!record.layers.empty() &&
-      ::stat(layout_.layer_diff(record.layers.back()).c_str(), &info) == 0) {
-    mode = info.st_mode & 07777;
-    if (::chown(diff.c_str(), info.st_uid, info.st_gid) != 0) {
-      return FailErrno("cannot set the owner of '" + diff + "'");
-    }
-  }
-  if (::chmod(diff.c_str(), mode) != 0) return FailErrno("cannot set the mode of '" + diff + "'");
+  // The upper folder is what "/" looks like, whatever the umask.
+  if (::chmod(diff.c_str(), 0755) != 0) return FailErrno("cannot set the mode of '" + diff + "'");
   return MakeDirectories(layout_.run_container(record.id), 0700);
 }
 

@@ -17,13 +17,10 @@
 namespace skiff::engine::image {
 namespace {
 
-// "/" looks as in the layer below.
-Status TakeAfter(const std::string& upper, const std::string& below) {
-  struct stat info {};
-  if (::stat(below.c_str(), &info) != 0) return FailErrno("cannot read '" + below + "'");
-  if (::chown(upper.c_str(), info.st_uid, info.st_gid) != 0 ||
-      ::chmod(upper.c_str(), info.st_mode & 07777) != 0) {
-    return FailErrno("cannot set the owner and mode of '" + upper + "'");
+// "/" belongs to root with mode 0755 in every container: archives of layers don't carry it.
+Status ResetRoot(int upper_fd) {
+  if (::fchown(upper_fd, 0, 0) != 0 || ::fchmod(upper_fd, 0755) != 0) {
+    return FailErrno("cannot set the owner and mode of the layer's root");
   }
   return {};
 }
@@ -46,9 +43,6 @@ Result<std::unique_ptr<LayerDraft>> LayerDraft::Make(LayerStore& layers,
   SKIFF_TRY(layers.PrepareLayer(*draft->work_, "layer"));
   for (const std::string& path : {Work(folder), Nothing(folder)}) {
     if (::mkdir(path.c_str(), 0755) != 0) return FailErrno("cannot make '" + path + "'");
-  }
-  if (!parents.empty()) {
-    SKIFF_TRY(TakeAfter(Upper(folder), layers.layout().layer_diff(draft->layer_ids_.back())));
   }
   return draft;
 }
@@ -122,6 +116,7 @@ Result<Layer> LayerDraft::Commit(const CommitLayerOptions& options) {
   SKIFF_ASSIGN(const Fd upper, OpenFile(Upper(folder()), O_RDONLY | O_DIRECTORY));
   SKIFF_TRY(RemoveMountPlaces(upper.get(), mount_places_));
   SKIFF_TRY(RemoveCopiedFolders(upper.get()));
+  SKIFF_TRY(ResetRoot(upper.get()));
   Sha256 hash;
   PackOptions pack;
   pack.latest_time = options.latest_time;

@@ -157,9 +157,9 @@ Result<Fd> TreeWriter::Begin(const Entry& entry) {
   const std::string parent_path = slash == std::string::npos ? "" : path.substr(0, slash);
   const std::string name = slash == std::string::npos ? path : path.substr(slash + 1);
   if (path.empty()) {
+    // Nobody records the root's owner and mode on purpose, and many an archive has those of a
+    // temporary folder: "/" stays as it was made, as in the field's other engines.
     if (entry.kind != EntryKind::kFolder) return FailEntry(entry.path, "the root is a folder");
-    SKIFF_TRY(SetMetadata(entry, root_));
-    folders_.push_back({"", entry.mtime});
     return Fd();
   }
   // A whiteout's parents count too: ".wh.x/y" would make a folder that hides nothing.
@@ -231,7 +231,31 @@ Status TreeWriter::MakeLink(const Entry& entry, int parent, const std::string& n
   if (::linkat(folder.get(), target_name.c_str(), parent, name.c_str(), 0) != 0) {
     return FailErrno("cannot link '" + entry.path + "' to '" + entry.link + "'");
   }
-  return {};
+  return UpdateLinked(entry, parent, name);
+}
+
+// What the entry of a hard link says holds for the file, as the last word. Only differences are
+// written: a change of owner would take the capabilities that the first entry gave.
+Status TreeWriter::UpdateLinked(const Entry& entry, int parent, const std::string& name) {
+  struct stat info {};
+  if (::fstatat(parent, name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) {
+    return FailErrno("cannot read '" + entry.path + "'");
+  }
+  bool owner_set = false;
+  if (info.st_uid != entry.uid || info.st_gid != entry.gid) {
+    SKIFF_TRY(SetOwnerAt(entry, parent, name));
+    owner_set = true;
+  }
+  if (S_ISREG(info.st_mode) && !entry.attributes.empty()) {
+    SKIFF_ASSIGN(const Fd file, OpenFileAt(parent, name, O_RDONLY | O_NOFOLLOW));
+    SKIFF_TRY(SetAttributes(entry, file.get()));
+  }
+  const mode_t mode = entry.mode & 07777;
+  const bool mode_differs = owner_set || (info.st_mode & 07777) != mode;
+  if (!S_ISLNK(info.st_mode) && mode_differs && ::fchmodat(parent, name.c_str(), mode, 0) != 0) {
+    return FailErrno("cannot set the mode of '" + entry.path + "'");
+  }
+  return SetTimeAt(entry, parent, name);
 }
 
 Status TreeWriter::MakeNode(const Entry& entry, int parent, const std::string& name) {

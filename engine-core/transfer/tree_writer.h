@@ -59,6 +59,7 @@ class TreeWriter {
   Status MakeFolder(const Entry& entry, const std::string& path, int parent,
                     const std::string& name);
   Status MakeLink(const Entry& entry, int parent, const std::string& name);
+  Status UpdateLinked(const Entry& entry, int parent, const std::string& name);
   Status MakeNode(const Entry& entry, int parent, const std::string& name);
   Status ClearPlace(int parent, const std::string& name, bool folder);
 

@@ -146,11 +146,11 @@ TEST_F(BuildTest, FilesKeepWhatTheyAre) {
       "COPY <<A <<\"B\" /docs/\n$HOME text\nA\n$HOME\nB\n"
       "ADD --link d/e /linked\n");
   EXPECT_EQ(Run("stat -c '%a %h %u:%g' /d/file /d/same; readlink /d/link; cat /d/link; echo;"
-                "stat -c '%a %u:%g %n' /new /new/owned /tight/e /tight/e/f;"
+                "stat -c '%a %u:%g %n' /new /new/owned /tight /tight/e /tight/e/f;"
                 "find /parents /without /matched /linked -type f | sort;"
                 "stat -c %a /docs/A; cat /docs/A /docs/B"),
             "4751 2 0:0\n4751 2 0:0\ne/f\ny\n"
-            "640 1000:50 /new\n640 1000:50 /new/owned\n700 0:0 /tight/e\n600 0:0 /tight/e/f\n"
+            "640 1000:50 /new\n640 1000:50 /new/owned\n755 0:0 /tight\n700 0:0 /tight/e\n600 0:0 /tight/e/f\n"
             "/linked/f\n/matched/file\n/parents/d/e/f\n/without/file\n/without/same\n"
             "644\n text\n$HOME\n");
 }

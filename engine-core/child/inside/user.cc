@@ -228,11 +228,11 @@ void ResolveUser(int root, const char* user, const List<const char*>& extra, Ide
   Copy(identity->home, sizeof identity->home, "/");
   Text<256> login;
   FindUser(root, name_part.data, identity, &login);
-  if (*group != 0) {
-    identity->gid = GroupOrDie(root, group);
-  } else if (login.size != 0) {
-    AddMemberships(root, login.data, identity);
-  }
+  if (*group != 0) identity->gid = GroupOrDie(root, group);
+  // The primary group is among the others too: a set-group-ID program can't shake it off, and files
+  // that shut this group out stay shut (CVE-2022-36109).
+  AddGroup(identity, identity->gid);
+  if (*group == 0 && login.size != 0) AddMemberships(root, login.data, identity);
   for (const char* wanted : extra) AddGroup(identity, GroupOrDie(root, wanted));
 }
 

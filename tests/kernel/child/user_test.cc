@@ -12,8 +12,10 @@ namespace {
 
 using UserTest = ContainerTest;
 
-// "uid gid groups HOME" as the process sees them.
-constexpr char kShow[] = "echo $(id -u) $(id -g) $(id -G | sed 's/ /,/g') $HOME";
+// "uid gid groups HOME" as the kernel has them; `id -G` would add the gid to the groups by itself.
+constexpr char kShow[] =
+    "echo $(id -u) $(id -g) "
+    "$(sed -n 's/^Groups:.//p' /proc/self/status | sed 's/ *$//; s/ /,/g') $HOME";
 
 struct UserCase {
   std::string user;
@@ -28,11 +30,11 @@ TEST_F(UserTest, ResolvesEveryFormOfAUser) {
       {"", {}, "0 0 0 /root\n", ""},
       {"root", {}, "0 0 0 /root\n", ""},
       {"0", {}, "0 0 0 /root\n", ""},
-      {"alice", {}, "1000 1001 1001,10,29 /home/alice\n", ""},
-      {"1000", {}, "1000 1001 1001,10,29 /home/alice\n", ""},
-      {"1000:", {}, "1000 1001 1001,10,29 /home/alice\n", ""},
-      {"01000", {}, "1000 1001 1001,10,29 /home/alice\n", ""},
-      {"+1000", {}, "1000 1001 1001,10,29 /home/alice\n", ""},
+      {"alice", {}, "1000 1001 10,29,1001 /home/alice\n", ""},
+      {"1000", {}, "1000 1001 10,29,1001 /home/alice\n", ""},
+      {"1000:", {}, "1000 1001 10,29,1001 /home/alice\n", ""},
+      {"01000", {}, "1000 1001 10,29,1001 /home/alice\n", ""},
+      {"+1000", {}, "1000 1001 10,29,1001 /home/alice\n", ""},
       {"alice:wheel", {}, "1000 10 10 /home/alice\n", ""},
       {"alice:5000", {}, "1000 5000 5000 /home/alice\n", ""},
       {"1000:1000", {}, "1000 1000 1000 /home/alice\n", ""},
@@ -41,7 +43,7 @@ TEST_F(UserTest, ResolvesEveryFormOfAUser) {
       {"1:2", {}, "1 2 2 /\n", ""},
       {"77", {}, "77 0 0 /\n", ""},  // Somebody's name, but digits are never a name.
       {"2147483647", {}, "2147483647 0 0 /\n", ""},
-      {"alice", {"games", "7"}, "1000 1001 1001,7,10,29,60 /home/alice\n", ""},
+      {"alice", {"games", "7"}, "1000 1001 7,10,29,60,1001 /home/alice\n", ""},
       {"1:2", {"audio"}, "1 2 2,29 /\n", ""},
       {"2147483648", {}, "", range + "'2147483648'"},
       {"4294967295", {}, "", range + "'4294967295'"},

@@ -74,6 +74,13 @@ TEST(OwnershipTest, ModesChangeAsChmodDoes) {
   }
 }
 
+TEST(OwnershipTest, NewFoldersTakeOctalModesOnly) {
+  EXPECT_EQ(NewFolderMode(""), 0755U);
+  EXPECT_EQ(NewFolderMode("640"), 0640U);
+  EXPECT_EQ(NewFolderMode("04711"), 0711U);
+  EXPECT_EQ(NewFolderMode("u=rwX,go-rwx"), 0755U);
+}
+
 TEST(StepKeyTest, NoTwoListsOfValuesAreTheSame) {
   EXPECT_NE(StepKey("a").Add("bc").Finish(), StepKey("a").Add("b").Add("c").Finish());
   EXPECT_NE(StepKey("a").Add(std::vector<std::string>{"b", "c"}).Finish(),

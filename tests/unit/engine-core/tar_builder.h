@@ -41,7 +41,10 @@ class TarBuilder {
     return Entry('2', path, target, "", Options());
   }
   TarBuilder& Hardlink(const std::string& path, const std::string& target) {
-    return Entry('1', path, target, "", Options());
+    return Hardlink(path, target, Options());
+  }
+  TarBuilder& Hardlink(const std::string& path, const std::string& target, const Options& options) {
+    return Entry('1', path, target, "", options);
   }
   TarBuilder& Node(char type, const std::string& path, unsigned major, unsigned minor) {
     Options options;

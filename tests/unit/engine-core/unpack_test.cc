@@ -73,8 +73,8 @@ TEST_F(UnpackTest, OrdinaryTreeIsReproduced) {
   options.uid = 12;
   options.gid = 34;
   TarBuilder tar;
-  tar.Folder("./", 0711).Folder("d/", 0700).File("d/f", "content", options);
-  tar.Symlink("l", "/d/f").Hardlink("h", "d/f").Node('3', "null", 1, 3).Node('6', "fifo", 0, 0);
+  tar.Folder("./", 0711).Folder("d/", 0700).File("d/f", "content", options).Symlink("l", "/d/f");
+  tar.Hardlink("h", "d/f", options).Node('3', "null", 1, 3).Node('6', "fifo", 0, 0);
   const auto answer = Run(tar);
   ASSERT_TRUE(answer) << answer.error().Text();
   EXPECT_EQ(answer->layer.entries, 7);
@@ -89,10 +89,44 @@ TEST_F(UnpackTest, OrdinaryTreeIsReproduced) {
   EXPECT_EQ(file.st_mtime, 1'600'000'000);
   EXPECT_EQ(file.st_nlink, 2u);
   EXPECT_EQ(StatOf("d").st_mtime, 1'600'000'000);
-  EXPECT_EQ(StatOf(".").st_mode & 07777, 0711u);
   EXPECT_TRUE(S_ISLNK(StatOf("l").st_mode));
   EXPECT_EQ(StatOf("null").st_rdev, makedev(1, 3));
   EXPECT_TRUE(S_ISFIFO(StatOf("fifo").st_mode));
+}
+
+// An archive of a temporary folder says that "/" is for its owner alone: nobody else could start.
+TEST_F(UnpackTest, TheRootStaysAsItWasMade) {
+  const struct stat before = StatOf(".");
+  TarBuilder tar;
+  tar.Folder("./", 0700).Folder("/", 01).File("f", "");
+  ASSERT_TRUE(Run(tar));
+  EXPECT_EQ(StatOf(".").st_mode, before.st_mode);
+  EXPECT_EQ(StatOf(".").st_uid, before.st_uid);
+  TarBuilder file;
+  EXPECT_FALSE(Run(file.File("./", "no folder")));
+}
+
+// As containerd has it: the entry of a hard link is the last word on owner, mode and time.
+TEST_F(UnpackTest, HardLinksBringTheirMetadata) {
+  TarBuilder::Options options;
+  options.mode = 04750;
+  options.uid = 7;
+  options.gid = 8;
+  TarBuilder tar;
+  tar.File("f", "x").Hardlink("h", "f", options);
+  tar.File("same", "y", options).Hardlink("again", "same", options);
+  tar.Symlink("s", "nowhere").Hardlink("t", "s", options);
+  const auto answer = Run(tar);
+  ASSERT_TRUE(answer) << answer.error().Text();
+  for (const char* name : {"f", "h", "same", "again"}) {
+    const struct stat file = StatOf(name);
+    EXPECT_EQ(file.st_nlink, 2u) << name;
+    EXPECT_EQ(file.st_mode & 07777, 04750u) << name;
+    EXPECT_EQ(file.st_uid, 7u) << name;
+    EXPECT_EQ(file.st_gid, 8u) << name;
+  }
+  EXPECT_TRUE(S_ISLNK(StatOf("t").st_mode));
+  EXPECT_EQ(StatOf("s").st_uid, 7u);
 }
 
 TEST_F(UnpackTest, CompressedStreamHasTheSameIdentity) {
