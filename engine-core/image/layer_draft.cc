@@ -120,6 +120,17 @@ Result<Layer> LayerDraft::Commit(const CommitLayerOptions& options) {
   Sha256 hash;
   PackOptions pack;
   pack.latest_time = options.latest_time;
+  std::vector<Fd> below;
+  for (const std::string& id : layer_ids_) {
+    SKIFF_ASSIGN(Fd layer, OpenFile(layers_.layout().layer_diff(id), O_PATH | O_DIRECTORY));
+    below.push_back(std::move(layer));
+  }
+  pack.hides_nothing = [&below](const std::string& path) {
+    return std::ranges::none_of(below, [&](const Fd& layer) {
+      const auto there = OpenInRoot(layer.get(), path, O_PATH | O_NOFOLLOW);
+      return there || there.error().code != Code::kNotFound;
+    });
+  };
   SKIFF_ASSIGN(const PackedTree tree,
                PackTree(upper.get(), pack, [&](std::string_view data) -> Status {
                  hash.Update(data);

@@ -107,6 +107,12 @@ Result<Attributes> Packer::ReadAttributes(int fd, const std::string& path) {
         auto value = ReadAttribute(fd, name, path);
         if (!value) return Fail(std::move(value).error());
         out.opaque = *value == "y";
+        if (out.opaque && options_.hides_nothing && options_.hides_nothing(path)) {
+          if (::fremovexattr(fd, name.c_str()) != 0) {
+            return FailErrno("cannot take the mark of overlayfs from '/" + path + "'");
+          }
+          out.opaque = false;
+        }
       }
       if (mark == "redirect" || mark == "metacopy" || mark == "whiteout") {
         return Fail(Code::kUnsupported, "cannot make a layer: '/" + path +

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -14,6 +15,10 @@ struct PackOptions {
   // Of a layer's folder: overlayfs's marks become ".wh." entries, and its attributes are read for
   // what they mean. Without it: of a root file system as it is seen.
   bool layer = true;
+  // Whether the folder `path` (relative) hides nothing: overlayfs marks every folder that it makes as
+  // opaque, and where there is nothing below the mark is taken off, in the folder as well. Without
+  // it all marks stay.
+  std::function<bool(const std::string& path)> hides_nothing;
   // Later times of change become this (nanoseconds since the epoch), in the folder as well.
   std::optional<int64_t> latest_time;
   // Absolute paths that are no content while they are an empty file or folder.

@@ -1,6 +1,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -120,7 +121,9 @@ TEST_F(LayerTest, WhatIsWrittenAboveAnImageIsALayerOfANewOne) {
 
 TEST_F(LayerTest, ARunOnALayerLeavesWhatItWroteAndNoPlacesOfMounts) {
   auto layer = Make(BaseLayers());
-  EXPECT_EQ(RunOn(*layer, "echo made > /etc/made && mkdir /var && echo x > /var/x; exit 3"), 3);
+  EXPECT_EQ(RunOn(*layer, "echo made > /etc/made && mkdir /var && echo x > /var/x;"
+                          "rm -r /root && mkdir /root; exit 3"),
+            3);
   const std::string upper = Options().root + "/tmp/" + layer->id() + "/layer/diff";
   EXPECT_TRUE(std::filesystem::exists(upper + "/etc/made"));
   const Layer made = CommitAt(*layer, kTime);
@@ -130,7 +133,13 @@ TEST_F(LayerTest, ARunOnALayerLeavesWhatItWroteAndNoPlacesOfMounts) {
     names.push_back(entry.path().string().substr(diff.size()));
   }
   std::sort(names.begin(), names.end());
-  EXPECT_EQ(names, (std::vector<std::string>{"/etc", "/etc/made", "/var", "/var/x"}));
+  EXPECT_EQ(names, (std::vector<std::string>{"/etc", "/etc/made", "/root", "/var", "/var/x"}));
+  // Only the folder that hides one of the image keeps overlayfs's mark.
+  const auto is_marked = [&](const char* name) {
+    return ::getxattr((diff + name).c_str(), "trusted.overlay.opaque", nullptr, 0) > 0;
+  };
+  EXPECT_TRUE(is_marked("/root"));
+  EXPECT_FALSE(is_marked("/var"));
 
   // On nothing at all: the image's own program is there by a layer of its own.
   auto empty = Make({});

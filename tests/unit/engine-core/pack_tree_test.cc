@@ -88,6 +88,21 @@ TEST_F(PackTreeTest, AnUnpackedLayerPacksToTheSameBytes) {
   EXPECT_EQ(Sha256Hex(*again), Sha256Hex(*packed));
 }
 
+TEST_F(PackTreeTest, MarksOfFoldersThatHideNothingAreTakenOff) {
+  for (const char* name : {"/new", "/old"}) {
+    ASSERT_TRUE(MakeDirectories(folder_ + name, 0755));
+    ASSERT_EQ(::setxattr((folder_ + name).c_str(), "trusted.overlay.opaque", "y", 1, 0), 0);
+  }
+  PackOptions options;
+  options.hides_nothing = [](const std::string& path) { return path == "new"; };
+  const auto packed = Pack(options);
+  ASSERT_TRUE(packed) << packed.error().Text();
+  EXPECT_EQ(packed->find("new/.wh..wh..opq"), packed->npos);
+  EXPECT_NE(packed->find("old/.wh..wh..opq"), packed->npos);
+  // Whoever packs the folder again gets the same archive.
+  EXPECT_EQ(Pack().value_or("none"), *packed);
+}
+
 TEST_F(PackTreeTest, TimesPastTheLatestAreSetInTheTreeToo) {
   File("early", "");
   File("late", "");
