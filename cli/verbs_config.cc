@@ -121,7 +121,7 @@ std::string Models(const schema::Node& tree) {
   return out;
 }
 
-std::string Environment(const std::map<std::string, std::string>& environment) {
+std::string EnvironmentLines(const std::map<std::string, std::string>& environment) {
   std::vector<std::string> lines;
   for (const auto& [name, value] : environment) lines.push_back(name + '=' + value);
   std::sort(lines.begin(), lines.end());
@@ -176,7 +176,7 @@ Result<std::string> Pinned(Context& context, const schema::LoadResult& loaded,
 Result<std::string> Render(const schema::LoadResult& loaded, const Arguments& arguments) {
   const schema::Project& project = loaded.project;
   if (arguments.Bool("models")) return Models(*loaded.tree);
-  if (arguments.Bool("environment")) return Environment(loaded.environment);
+  if (arguments.Bool("environment")) return EnvironmentLines(loaded.environment);
   if (arguments.Bool("services")) return Lines(Keys(project.services));
   if (arguments.Bool("volumes")) return Lines(Keys(project.volumes));
   if (arguments.Bool("networks")) return Lines(Keys(project.networks));

@@ -24,6 +24,13 @@ if(SKIFF_SANITIZE)
                       -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${SKIFF_SANITIZE})
 endif()
+if(SKIFF_FUZZ)
+  # The standard library of GCC 12 calls its own deprecated functions, which only clang minds.
+  add_compile_options(-Wno-deprecated-declarations)
+  # Every function counts where it goes; what has a main() of its own links as usual.
+  add_compile_options(-fsanitize=fuzzer-no-link)
+  add_link_options(-fsanitize=fuzzer-no-link)
+endif()
 add_compile_definitions(FMT_HEADER_ONLY=1 _FILE_OFFSET_BITS=64 _GNU_SOURCE)
 include_directories(${CMAKE_SOURCE_DIR})
 

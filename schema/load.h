@@ -8,6 +8,7 @@
 
 #include "base/diagnostic.h"
 #include "base/source.h"
+#include "schema/files.h"
 #include "schema/project.h"
 
 namespace skiff::schema {
@@ -28,6 +29,7 @@ struct LoadOptions {
   bool restrict_to_services = false;
   bool no_deps = false;
   bool all_resources = false;
+  const Files* files_seen = &MachineFiles();  // Borrowed. "-" is always standard input.
   bool interpolate = true;
   bool normalize = true;
   bool resolve_paths = true;

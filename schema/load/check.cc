@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 
 #include "base/text.h"
 #include "base/units.h"
@@ -344,6 +345,19 @@ class MergedChecker {
 
 void CheckValues(Context& context, Node& node, const Type& type, const Where& where) {
   Checker(context).Check(node, type, where);
+}
+
+void CheckFinite(Context& context, Node& node, const Where& where) {
+  if (node.bad || node.tag == Node::Tag::kReset) return;
+  if (node.kind == Node::Kind::kFloat && !std::isfinite(node.real)) {
+    context.Wrong(node, where, "must be a finite number, not " + node.text)
+        .notes.push_back({"write it in quotes when it is meant as text", {}});
+  }
+  for (size_t i = 0; i < node.entries.size(); ++i) {
+    Entry& entry = node.entries[i];
+    CheckFinite(context, entry.value,
+                node.IsSequence() ? where.Index(i) : where.Key(entry.key));
+  }
 }
 
 void CheckMerged(Context& context, Node& node, const Type& type, const Where& where) {

@@ -136,7 +136,7 @@ Diagnostics Context::TakeFinished() {
 }
 
 Result<uint32_t> Context::ReadFile(const std::string& path) {
-  SKIFF_ASSIGN(std::string text, ::skiff::ReadFile(path));
+  SKIFF_ASSIGN(std::string text, options.files_seen->Read(path));
   std::string name = path;
   const std::string below = options.working_dir + "/";
   if (options.working_dir.size() > 1 && name.starts_with(below)) name = name.substr(below.size());

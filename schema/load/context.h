@@ -47,6 +47,8 @@ class Context {
   void Report(Error error);
   bool HasErrors() const { return !errors_.empty() || diagnostics.HasErrors(); }
 
+  bool Exists(const std::string& path) const { return KindOf(path) != Files::Kind::kAbsent; }
+  Files::Kind KindOf(const std::string& path) const { return options.files_seen->KindOf(path); }
   // Reads a file into the source map; the name is shortened below the working directory.
   Result<uint32_t> ReadFile(const std::string& path);
 
@@ -76,6 +78,8 @@ std::string NearName(std::string_view word, const std::vector<std::string_view>&
 void Interpolate(Context& context, Node& document, const Lookup& lookup);
 // Kinds, unknown keys, ranges, syntax of single values. Of one file, before merging.
 void CheckValues(Context& context, Node& node, const Type& type, const Where& where);
+// Infinite numbers and NaN, which JSON cannot say: nowhere in the tree, extensions included.
+void CheckFinite(Context& context, Node& node, const Where& where);
 // Replaces short syntax by the long one; removes repeated items.
 void Canonicalise(Context& context, Node& node, const Type& type, const Where& where);
 void RemoveRepeated(Node& list, const Type& type);

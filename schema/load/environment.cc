@@ -1,7 +1,5 @@
 #include "schema/load/environment.h"
 
-#include <sys/stat.h>
-
 #include "base/text.h"
 #include "schema/text/dotenv.h"
 #include "schema/text/short_syntax.h"
@@ -14,11 +12,6 @@ constexpr std::string_view kFileNames[] = {"compose.yaml", "compose.yml", "docke
 constexpr std::string_view kOverrideNames[] = {"compose.override.yml", "compose.override.yaml",
                                                "docker-compose.override.yml",
                                                "docker-compose.override.yaml"};
-
-bool Exists(const std::string& path) {
-  struct stat status = {};
-  return ::stat(path.c_str(), &status) == 0;
-}
 
 std::string Variable(const Environment& environment, const std::string& name) {
   const auto found = environment.find(name);
@@ -77,8 +70,7 @@ class SettingReader {
       const std::string disabled = Variable(options_.environment, "COMPOSE_DISABLE_ENV_FILE");
       if (disabled == "1" || ToLower(disabled) == "true" || ToLower(disabled) == "t") return;
       const std::string usual = JoinPath(ProjectDirectory(), ".env");
-      struct stat status = {};
-      if (::stat(usual.c_str(), &status) != 0 || S_ISDIR(status.st_mode)) return;
+      if (context_.KindOf(usual) != Files::Kind::kFile) return;
       files.push_back(usual);
     }
     if (files == setting_.env_files) return;
@@ -135,7 +127,7 @@ class SettingReader {
     std::vector<std::string> found;
     for (const std::string_view name : names) {
       std::string path = JoinPath(directory, name);
-      if (Exists(path)) found.push_back(std::move(path));
+      if (context_.Exists(path)) found.push_back(std::move(path));
     }
     if (found.empty()) return false;
     if (found.size() > 1) {

@@ -43,6 +43,7 @@ bool ModelLoader::Prepare(Scope& scope, const std::string& name, const std::stri
   if (scope.own || !scope.prepared.insert(name).second) return true;
   const Where where = kServicesPlace.Key(name);
   CheckValues(context_, *service, kService, where);
+  CheckFinite(context_, *service, where);
   Canonicalise(context_, *service, kService, where);
   ResolvePaths(context_, *service, kService, where, base);
   return true;

@@ -1,5 +1,3 @@
-#include <sys/stat.h>
-
 #include <algorithm>
 
 #include "schema/load/model.h"
@@ -24,13 +22,6 @@ std::vector<Node> StringList(const Node* node) {
 std::string DirectoryOf(const std::string& path) {
   const size_t slash = path.rfind('/');
   return slash == 0 ? "/" : path.substr(0, slash);
-}
-
-enum class FileKind { kAbsent, kFile, kFolder };
-FileKind KindOf(const std::string& path) {
-  struct stat status = {};
-  if (::stat(path.c_str(), &status) != 0) return FileKind::kAbsent;
-  return S_ISDIR(status.st_mode) ? FileKind::kFolder : FileKind::kFile;
 }
 
 // What a file says about a resource wins over what its includes say.
@@ -78,20 +69,20 @@ bool ModelLoader::ReadIncludedEnvironment(const Node& entry, const Where& where,
   const auto named = StringList(entry.Find("env_file"));
   if (named.empty()) {
     const std::string usual = JoinPath(inner.directory, ".env");
-    if (KindOf(usual) == FileKind::kFile) files.emplace_back(usual, entry.span);
+    if (context_.KindOf(usual) == Files::Kind::kFile) files.emplace_back(usual, entry.span);
   }
   for (const Node& name : named) {
     if (name.text == "/dev/null") continue;
     const std::string path = AbsolutePath(level.directory, name.text);
     Node place = name;
-    switch (KindOf(path)) {
-      case FileKind::kFile:
+    switch (context_.KindOf(path)) {
+      case Files::Kind::kFile:
         files.emplace_back(path, name.span);
         break;
-      case FileKind::kFolder:
+      case Files::Kind::kFolder:
         context_.Wrong(place, where.Key("env_file"), "'" + path + "' is a folder");
         return false;
-      case FileKind::kAbsent:
+      case Files::Kind::kAbsent:
         context_.Wrong(place, where.Key("env_file"), "there is no file '" + path + "'");
         return false;
     }
@@ -125,7 +116,7 @@ void ModelLoader::Include(Node& entry, const Where& where, Node& document, Level
       return;
     }
     files.push_back(AbsolutePath(level.directory, path.text));
-    if (KindOf(files.back()) != FileKind::kFile) {
+    if (context_.KindOf(files.back()) != Files::Kind::kFile) {
       context_.Wrong(path, where, "cannot include '" + path.text + "': there is no such file");
       return;
     }

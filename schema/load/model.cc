@@ -135,6 +135,7 @@ void ModelLoader::AddDocument(Node document, Level& level, const std::string& fi
     Interpolate(context_, document, lookup);
   }
   CheckValues(context_, document, kComposeFile, Where{});
+  CheckFinite(context_, document, Where{});
   Canonicalise(context_, document, kComposeFile, Where{});
   ApplyIncludes(document, level);
   ApplyExtends(document, level, file);

@@ -1,6 +1,3 @@
-#include <climits>
-#include <cstdlib>
-
 #include "schema/load/context.h"
 #include "schema/text/short_syntax.h"
 
@@ -90,8 +87,8 @@ class PathResolver {
 
   void Watch(Node& node) {
     File(node);
-    char real[PATH_MAX];
-    if (::realpath(node.text.c_str(), real) != nullptr && base_.starts_with("/")) Set(node, real);
+    const auto real = context_.options.files_seen->RealPath(node.text);
+    if (real && base_.starts_with("/")) Set(node, *real);
   }
 
   void Mount(Node& node, const Where& where) {

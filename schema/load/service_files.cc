@@ -1,15 +1,8 @@
-#include <sys/stat.h>
-
 #include "schema/load/project_model.h"
 #include "schema/text/dotenv.h"
 
 namespace skiff::schema {
 namespace {
-
-bool Exists(const std::string& path) {
-  struct stat status = {};
-  return ::stat(path.c_str(), &status) == 0;
-}
 
 std::optional<std::string> Get(const Environment& values, std::string_view name) {
   const auto found = values.find(std::string(name));
@@ -56,7 +49,7 @@ class ServiceFiles {
     std::map<std::string, SourceSpan> places;
     for (size_t i = 0; i < files->entries.size(); ++i) {
       Node& file = files->entries[i].value;
-      if (!Exists(file.text)) {
+      if (!context_.Exists(file.text)) {
         context_.Wrong(file, where.Key("label_file").Index(i),
                        "there is no label file '" + file.text + "'");
         continue;
@@ -74,7 +67,7 @@ class ServiceFiles {
     Node* path = entry.Find("path");
     if (path == nullptr) return;
     const Node* required = entry.Find("required");
-    if (!Exists(path->text)) {
+    if (!context_.Exists(path->text)) {
       if (required != nullptr && required->IsBool() && !required->boolean) return;
       context_.Wrong(*path, where, "there is no env file '" + path->text + "'")
           .notes.push_back({"'required: false' makes it optional", {}});
