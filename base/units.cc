@@ -195,17 +195,31 @@ std::optional<int64_t> ZoneSeconds(std::string_view zone) {
   return zone[0] == '-' ? -seconds : seconds;
 }
 
+// Nothing when it is more than 64 bits hold (the years 1678 to 2261).
+std::optional<int64_t> InNanoseconds(int64_t seconds, int64_t nanoseconds) {
+  int64_t out = 0;
+  if (__builtin_mul_overflow(seconds, int64_t{1'000'000'000}, &out) ||
+      __builtin_add_overflow(out, nanoseconds, &out)) {
+    return std::nullopt;
+  }
+  return out;
+}
+
 }  // namespace
 
 Result<int64_t> ParseTimestamp(std::string_view text) {
-  constexpr int64_t kSecond = 1'000'000'000;
+  const auto point_in_time = [text](int64_t seconds, int64_t nanoseconds) -> Result<int64_t> {
+    const auto out = InNanoseconds(seconds, nanoseconds);
+    if (!out) return Invalid("time stamp", text);
+    return *out;
+  };
   const size_t point = text.find('.');
   if (const auto seconds = ParseNumber<int64_t>(text.substr(0, point));
       seconds && text.find('-', 1) == std::string_view::npos) {
-    if (point == std::string_view::npos) return *seconds * kSecond;
+    if (point == std::string_view::npos) return point_in_time(*seconds, 0);
     const auto fraction = FractionNanoseconds(text.substr(point + 1));
     if (!fraction) return Invalid("time stamp", text);
-    return *seconds * kSecond + *fraction;
+    return point_in_time(*seconds, *fraction);
   }
   tm parts = {};
   int consumed = 0;
@@ -238,11 +252,11 @@ Result<int64_t> ParseTimestamp(std::string_view text) {
   // Without a zone the time is local, as docker reads it.
   if (rest.empty()) {
     parts.tm_isdst = -1;
-    return int64_t{::mktime(&parts)} * kSecond + nanoseconds;
+    return point_in_time(::mktime(&parts), nanoseconds);
   }
   const auto zone = ZoneSeconds(rest);
   if (!zone) return Invalid("time stamp", text);
-  return (int64_t{::timegm(&parts)} - *zone) * kSecond + nanoseconds;
+  return point_in_time(int64_t{::timegm(&parts)} - *zone, nanoseconds);
 }
 
 std::string HumanDuration(std::chrono::nanoseconds duration) {

@@ -21,6 +21,7 @@ std::string FormatSize(int64_t bytes);
 // RFC 3339 in UTC with nine digits of nanoseconds: "2026-11-23T19:01:03.000000001Z".
 std::string FormatTimestamp(int64_t nanoseconds_since_epoch);
 // RFC 3339, or Unix seconds with an optional fraction; nanoseconds since the epoch.
+// kInvalidArgument, also outside the years 1678 to 2261.
 Result<int64_t> ParseTimestamp(std::string_view text);
 // How long ago, in docker's words: "Less than a second", "About a minute", "3 hours".
 std::string HumanDuration(std::chrono::nanoseconds duration);

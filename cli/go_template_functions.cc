@@ -143,9 +143,17 @@ Result<Json> Index(const Values& a) {
 // slice LIST [from [to]], also of text.
 Result<Json> Slice(const Values& a) {
   const bool text = a[0].is_string();
+  if (!text && !a[0].is_array()) {
+    return Wrong(fmt::format("error calling slice: can't slice item of type {}", a[0].type_name()));
+  }
+  for (size_t i = 1; i < a.size(); ++i) {
+    if (a[i].is_number_integer()) continue;
+    return Wrong(fmt::format("error calling slice: cannot index slice/array with type {}",
+                             a[i].type_name()));
+  }
   const size_t size = text ? a[0].get_ref<const std::string&>().size() : a[0].size();
-  const size_t from = a.size() > 1 && a[1].is_number_integer() ? a[1].get<size_t>() : 0;
-  const size_t to = a.size() > 2 && a[2].is_number_integer() ? a[2].get<size_t>() : size;
+  const size_t from = a.size() > 1 ? a[1].get<size_t>() : 0;
+  const size_t to = a.size() > 2 ? a[2].get<size_t>() : size;
   if (from > to || to > size) return Wrong("error calling slice: index out of range");
   if (text) return Json(a[0].get_ref<const std::string&>().substr(from, to - from));
   Json out = Json::array();

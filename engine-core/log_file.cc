@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <limits>
 #include <optional>
 
 #include "base/text.h"
@@ -111,8 +112,10 @@ std::optional<int64_t> ParseOwnTimestamp(std::string_view text) {
                                          day(static_cast<unsigned>(number(8, 2))));
   if (!date.ok()) return std::nullopt;
   const int64_t days = std::chrono::sys_days(date).time_since_epoch().count();
+  constexpr int64_t kLast = std::numeric_limits<int64_t>::max() / 1'000'000'000 - 1;
   const int64_t seconds =
       days * 86'400 + number(11, 2) * 3'600 + number(14, 2) * 60 + number(17, 2);
+  if (seconds > kLast || seconds < -kLast) return std::nullopt;
   return seconds * 1'000'000'000 + number(20, 9);
 }
 

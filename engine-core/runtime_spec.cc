@@ -13,9 +13,8 @@ class Encoder {
  public:
   explicit Encoder(WireWriter& writer) : writer_(writer) {}
 
-  void operator()(uint16_t tag, const std::string& value) {
-    if (!value.empty()) writer_.Bytes(tag, value);
-  }
+  // Also an empty one: the field may have another value by default.
+  void operator()(uint16_t tag, const std::string& value) { writer_.Bytes(tag, value); }
   void operator()(uint16_t tag, bool value) { writer_.Bool(tag, value); }
   template <typename T>
   requires std::is_integral_v<T> || std::is_enum_v<T>

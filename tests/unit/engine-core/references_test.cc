@@ -31,6 +31,10 @@ TEST(ReferencesTest, EachFormHasOneNormalForm) {
       {"a:t@" + kDigest, "docker.io/library/a:t@" + kDigest, "a:t@" + kDigest},
       {"a__b/c-d.e", "docker.io/a__b/c-d.e:latest", "a__b/c-d.e:latest"},
       {"a---b", "docker.io/library/a---b:latest", "a---b:latest"},
+      {"docker.io/example.com/a", "docker.io/example.com/a:latest",
+       "docker.io/example.com/a:latest"},
+      {"library/" + std::string(64, 'a'), "docker.io/library/" + std::string(64, 'a') + ":latest",
+       "docker.io/library/" + std::string(64, 'a') + ":latest"},
       {"a:_T.-1", "docker.io/library/a:_T.-1", "a:_T.-1"},
   };
   for (const Valid& row : rows) {
