@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "builder/cache_place.h"
 #include "builder/ignore_file.h"
 #include "builder/plan.h"
 #include "engine-core/engine.h"
@@ -58,6 +59,7 @@ struct BuildSettings {
   bool keep_image = true;  // False: only its files and its configuration are of interest.
   bool no_cache = false;
   std::vector<std::string> no_cache_stages;  // --no-cache-filter
+  CachePlaces caches;                        // A source that cannot be read is passed over.
   std::string title;                         // Put into titles of steps: "web" of a service.
 
   // -- of RUN steps --

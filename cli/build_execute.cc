@@ -60,7 +60,7 @@ Result<std::unique_ptr<BuildReporter>> MakeReporter(const Context& context,
 }
 
 Status RefuseUnsupported(const Arguments& arguments) {
-  SKIFF_TRY(RefuseFlags(arguments, {"cache-from", "cache-to", "squash", "annotation", "attest",
+  SKIFF_TRY(RefuseFlags(arguments, {"squash", "annotation", "attest",
                                     "policy", "resource"}));
   return {};
 }

@@ -216,6 +216,9 @@ Result<builder::BuildSettings> ReadBuildSettings(const Context& context, const A
   const auto hostname = request.options.arguments.find("BUILDKIT_SANDBOX_HOSTNAME");
   if (hostname != request.options.arguments.end()) settings.hostname = hostname->second;
   settings.proxies = ProxiesOf(request.options);
+  SKIFF_ASSIGN(settings.caches,
+               builder::ParseCachePlaces(arguments.List("cache-from"), arguments.List("cache-to"),
+                                         request.options.arguments, context.around().working_dir));
   SKIFF_TRY(ReadRunSettings(context, arguments, settings));
   return settings;
 }

@@ -36,6 +36,7 @@ Result<std::vector<compose::BuiltService>> Build(Context& context, const schema:
   std::string failures;
   compose::BuildTools tools;
   tools.progress = reporter.get();
+  tools.working_dir = context.around().working_dir;
   SKIFF_ASSIGN(tools.builder, ReadBuilderOptions(context));
   tools.report = [&](const Error& error, const SourceMap* sources) {
     Diagnostic diagnostic{Severity::kError, error};

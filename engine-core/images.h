@@ -174,6 +174,21 @@ struct PushedImage {
   int64_t size = 0;  // Of the manifest.
 };
 
+// Where an image is that this engine need not have: in a registry, or in a folder.
+struct ImagePlace {
+  std::string folder;     // Of an OCI layout, absolute; "": a registry.
+  std::string reference;  // A name in the registry; a tag or a digest of the layout ("": its only
+                          // image, or the one it calls "latest").
+  Platform platform;      // Which of several; empty: this machine's.
+  RegistryAccess access;
+  ImageProgressSink progress;
+};
+// What is there by a name at this moment.
+struct OfferedImage {
+  std::string digest;  // Of the manifest, or of the list of manifests when there is one.
+  std::string config;  // Bytes.
+};
+
 struct DownloadOptions {
   RegistrySettings settings;  // Proxies and certificates.
   // Of an earlier download, "" for none: nothing comes when the file has not changed since.
@@ -245,6 +260,14 @@ class Images {
   virtual Result<PushedImage> PushImage(std::string_view ref, const PushOptions& options) = 0;
   // The digest of what the registry has by this name at this moment. Nothing is stored.
   virtual Result<std::string> ResolveImage(std::string_view ref, const RegistryAccess& access) = 0;
+  // An image elsewhere without its layers. Nothing is stored.
+  virtual Result<OfferedImage> AskForImage(const ImagePlace& place) = 0;
+  // Of its layers those with these diff ids that are not here. Each is kept by an image or a cache
+  // entry that names it in the same Commit(). kNotFound: it has no such layer.
+  virtual Status FetchLayers(const ImagePlace& place, const std::vector<std::string>& diff_ids) = 0;
+  // Writes an image of layers this engine has to the place: the bytes of its configuration are not
+  // stored here. An image of the same name there loses it.
+  virtual Result<PushedImage> SendImage(const ImagePlace& place, const std::string& config) = 0;
   // Asks the registry `host` whether it takes the credentials. Returns an identity token, "" when
   // the registry gives none.
   virtual Result<std::string> LogIn(std::string_view host, const RegistryAccess& access) = 0;

@@ -99,7 +99,7 @@ Result<BuildSession::OpenedSource> BuildSession::OpenSource(const Source& source
     return opened;
   }
   SKIFF_ASSIGN(opened.layers, LayersOf(source));
-  SKIFF_ASSIGN(opened.layer, shared_.engine().CreateLayer(opened.layers));
+  SKIFF_ASSIGN(opened.layer, CreateLayer(opened.layers));
   SKIFF_ASSIGN(opened.fd, opened.layer->OpenRoot());
   opened.root = {opened.fd.get(), nullptr};
   return opened;
@@ -244,8 +244,8 @@ Result<MadeLayer> BuildSession::CopyFiles(const StepPlace& place, const CopyStep
                                           const Items& items) {
   const TraceSpan span("build.copy");
   SKIFF_TRY(Failpoint("build.copy"));
-  SKIFF_ASSIGN(const auto layer, shared_.engine().CreateLayer(copy.link ? std::vector<std::string>()
-                                                                        : place.parents));
+  SKIFF_ASSIGN(const auto layer,
+               CreateLayer(copy.link ? std::vector<std::string>() : place.parents));
   bool changed = false;
   {
     SKIFF_ASSIGN(const Fd root, layer->OpenRoot());
@@ -307,7 +307,7 @@ Result<MadeLayer> BuildSession::MakeWorkdir(const StepPlace& place, const Workdi
   StepKey key("workdir");
   key.Add(place.parents).Add(workdir.path).Add(workdir.owner);
   return Cached(place, key.Finish(), [&]() -> Result<MadeLayer> {
-    SKIFF_ASSIGN(const auto layer, shared_.engine().CreateLayer(place.parents));
+    SKIFF_ASSIGN(const auto layer, CreateLayer(place.parents));
     {
       SKIFF_ASSIGN(const Fd root, layer->OpenRoot());
       WriteOptions options;

@@ -108,8 +108,15 @@ Result<BuiltImage> BuildSession::MakeImage(const StageOutput& output) {
   if (plan_.source_date_epoch) epoch = *plan_.source_date_epoch * kSecond;
   BuiltImage image;
   image.layers = output.layers;
-  image.config = engine::WriteImageDocument(
-      DocumentOf(plan_.result().image, output.layers, output.created, epoch));
+  SKIFF_TRY(shared_.remote_cache().Fetch(output.layers, progress_));
+  engine::ImageDocument document =
+      DocumentOf(plan_.result().image, output.layers, output.created, epoch);
+  const bool with_cache =
+      std::ranges::any_of(settings_.caches.targets, [](const CacheTarget& target) {
+        return target.kind == CacheKind::kInline;
+      });
+  if (with_cache) document.cache = KnownSteps(&output.layers);
+  image.config = engine::WriteImageDocument(document);
   if (!settings_.keep_image) {
     image.id = "sha256:" + Sha256Hex(image.config);
     return image;

@@ -148,7 +148,7 @@ Result<MadeLayer> BuildSession::MakeRun(const StepPlace& place, const RunStep& r
 Result<MadeLayer> BuildSession::Execute(const StepPlace& place, const RunStep& run) {
   const TraceSpan span("build.run");
   SKIFF_TRY(Failpoint("build.run"));
-  SKIFF_ASSIGN(const auto layer, shared_.engine().CreateLayer(place.parents));
+  SKIFF_ASSIGN(const auto layer, CreateLayer(place.parents));
   {
     RunMounts mounts;
     SKIFF_ASSIGN(const engine::ContainerConfig config, ContainerOf(run, *layer, mounts));

@@ -41,6 +41,7 @@ std::string BuildSession::TitleOf(const std::string& title) const {
 Result<BuiltImage> BuildSession::Run() {
   stop_ = Fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!stop_) return FailErrno("cannot make an event");
+  ReadCaches();
   const size_t count = plan_.stages.size();
   std::vector<std::promise<Result<StageOutput>>> promises(count);
   for (auto& promise : promises) outputs_.push_back(promise.get_future().share());
@@ -66,7 +67,9 @@ Result<BuiltImage> BuildSession::Run() {
     if (failure == nullptr || failure->code == Code::kCancelled) failure = &output.error();
   }
   if (failure != nullptr) return Fail(*failure);
-  return MakeImage(*outputs_[plan_.target].get());
+  SKIFF_ASSIGN(BuiltImage image, MakeImage(*outputs_[plan_.target].get()));
+  SKIFF_TRY(WriteCaches(image));
+  return image;
 }
 
 Result<BuildSession::StageOutput> BuildSession::OutputOf(size_t stage) {

@@ -12,6 +12,7 @@
 #include "builder/execute/source_tree.h"
 #include "builder/execute/step_key.h"
 #include "builder/git.h"
+#include "engine-core/image_config.h"
 
 namespace skiff::builder {
 
@@ -83,7 +84,19 @@ class BuildSession {
   std::string EntryKey(const std::string& key) const;
   Result<std::optional<MadeLayer>> FindLayer(const std::string& key);
   Status KeepLayer(const std::string& key, const MadeLayer& made);
+  // One that takes part in the result, for the caches that are written at the end.
+  void Remember(const std::string& key, const MadeLayer& made);
+  // The engine's, on parents that may be in a cache elsewhere.
+  Result<std::unique_ptr<engine::WritableLayer>> CreateLayer(
+      const std::vector<std::string>& parents);
   Result<MadeLayer> Commit(engine::WritableLayer& layer);
+
+  // -- cache_export.cc --
+  void ReadCaches();
+  Status WriteCaches(const BuiltImage& image);
+  Status WriteCache(const CacheTarget& target, const BuiltImage& image, int progress);
+  // Of the layers of `image`, or (null) of all.
+  std::vector<engine::CachedStep> KnownSteps(const std::vector<std::string>* layers);
 
   // -- copy_step.cc --
   Result<MadeLayer> MakeCopy(const StepPlace& place, const CopyStep& copy);
@@ -138,6 +151,8 @@ class BuildSession {
   BuildProgress& progress_;
   std::vector<std::shared_future<Result<StageOutput>>> outputs_;  // By stage.
   Fd stop_;  // Readable once a stage has failed.
+  std::mutex known_mutex_;
+  std::map<std::string, MadeLayer> known_;  // Steps of this build by their keys.
 };
 
 }  // namespace skiff::builder

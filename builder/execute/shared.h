@@ -8,6 +8,7 @@
 #include <string>
 
 #include "builder/build.h"
+#include "builder/execute/remote_cache.h"
 #include "builder/execute/tree_digest.h"
 
 namespace skiff::builder {
@@ -25,11 +26,14 @@ struct MadeLayer {
 class Builder::Shared {
  public:
   Shared(engine::Engine& engine, BuilderOptions options)
-      : engine_(engine), options_(std::move(options)) {}
+      : engine_(engine),
+        options_(std::move(options)),
+        remote_cache_(engine, options_.registry, options_.now) {}
 
   engine::Engine& engine() { return engine_; }
   const BuilderOptions& options() const { return options_; }
   int64_t now() const { return options_.now(); }
+  RemoteCache& remote_cache() { return remote_cache_; }
 
   // Runs `make` for the first caller with this key; the others wait for what comes out.
   Result<MadeLayer> Once(const std::string& key, const std::function<Result<MadeLayer>()>& make);
@@ -51,6 +55,7 @@ class Builder::Shared {
 
   engine::Engine& engine_;
   BuilderOptions options_;
+  RemoteCache remote_cache_;
   std::mutex mutex_;
   Table<MadeLayer> layers_;
   Table<ImageDescription> images_;

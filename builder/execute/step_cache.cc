@@ -22,7 +22,11 @@ bool BuildSession::UsesCache(const PlannedStage& stage) const {
 
 Result<std::optional<MadeLayer>> BuildSession::FindLayer(const std::string& key) {
   SKIFF_ASSIGN(std::optional<engine::CacheEntry> entry, shared_.engine().FindCacheEntry(key));
-  if (!entry || entry->layers.size() != 1) return std::optional<MadeLayer>();
+  if (!entry || entry->layers.size() != 1) {
+    std::optional<MadeLayer> elsewhere = shared_.remote_cache().Find(key);
+    if (elsewhere) Remember(key, *elsewhere);
+    return elsewhere;
+  }
   MadeLayer made;
   made.diff_id = entry->layers[0];
   made.created_at = entry->created_at;
@@ -33,11 +37,25 @@ Result<std::optional<MadeLayer>> BuildSession::FindLayer(const std::string& key)
     entry->used_at = now;
     SKIFF_TRY(shared_.engine().PutCacheEntry(*entry));
   }
+  Remember(key, made);
   return made;
+}
+
+void BuildSession::Remember(const std::string& key, const MadeLayer& made) {
+  const std::lock_guard lock(known_mutex_);
+  known_.insert_or_assign(key, made);
+}
+
+Result<std::unique_ptr<engine::WritableLayer>> BuildSession::CreateLayer(
+    const std::vector<std::string>& parents) {
+  SKIFF_TRY(shared_.remote_cache().Fetch(parents, progress_));
+  return shared_.engine().CreateLayer(parents);
 }
 
 Status BuildSession::KeepLayer(const std::string& key, const MadeLayer& made) {
   SKIFF_TRY(Failpoint("build.keep_layer"));
+  Remember(key, made);
+  SKIFF_TRY(shared_.remote_cache().Fetch({made.diff_id}, progress_));
   return shared_.engine().PutCacheEntry(
       {key, std::to_string(made.size), {made.diff_id}, made.created_at, shared_.now()});
 }
@@ -62,7 +80,7 @@ Result<MadeLayer> BuildSession::Cached(const StepPlace& place, const std::string
                                        const std::function<Result<MadeLayer>()>& make) {
   const std::string id = EntryKey(key);
   const bool cache = UsesCache(place.stage);
-  return shared_.Once(id + (cache ? "" : " anew"), [&]() -> Result<MadeLayer> {
+  auto result = shared_.Once(id + (cache ? "" : " anew"), [&]() -> Result<MadeLayer> {
     if (cache) {
       SKIFF_ASSIGN(const auto known, FindLayer(id));
       if (known) return *known;
@@ -71,6 +89,9 @@ Result<MadeLayer> BuildSession::Cached(const StepPlace& place, const std::string
     if (made.keep) SKIFF_TRY(KeepLayer(id, made));
     return made;
   });
+  // Another build of this command may have made it.
+  if (result && result->keep) Remember(id, *result);
+  return result;
 }
 
 }  // namespace skiff::builder

@@ -258,6 +258,10 @@ class Reader {
       if (const size_t at = host.find_first_of("=:"); at != std::string::npos) host[at] = ':';
       settings.extra_hosts.push_back(std::move(host));
     }
+    auto caches = builder::ParseCachePlaces(build_.cache_from, build_.cache_to,
+                                            out_.plan.arguments, tools_.working_dir);
+    if (!caches) return Fail(Wrong(caches.error().code, caches.error().Text()));
+    settings.caches = std::move(*caches);
     return ReadAgents();
   }
 

@@ -94,6 +94,9 @@ class EmbeddedEngine : public Engine {
   Result<PulledImage> PullImage(std::string_view ref, const PullOptions& options) override;
   Result<PushedImage> PushImage(std::string_view ref, const PushOptions& options) override;
   Result<std::string> ResolveImage(std::string_view ref, const RegistryAccess& access) override;
+  Result<OfferedImage> AskForImage(const ImagePlace& place) override;
+  Status FetchLayers(const ImagePlace& place, const std::vector<std::string>& diff_ids) override;
+  Result<PushedImage> SendImage(const ImagePlace& place, const std::string& config) override;
   Result<std::string> LogIn(std::string_view host, const RegistryAccess& access) override;
   Result<Downloaded> DownloadFile(const std::string& url, int fd,
                                   const DownloadOptions& options) override;

@@ -7,6 +7,7 @@
 #include "engine-core/embedded/embedded_engine.h"
 #include "engine-core/image/archive_load.h"
 #include "engine-core/image/archive_save.h"
+#include "engine-core/image/elsewhere.h"
 #include "engine-core/image/merged_root.h"
 #include "engine-core/image/pack_tree.h"
 #include "engine-core/image/manifest.h"
@@ -203,6 +204,57 @@ Result<std::string> EmbeddedEngine::ResolveImage(std::string_view ref,
   std::string manifest;
   SKIFF_TRY(client.Receive(request, &manifest, image::kMaximumManifest));
   return "sha256:" + Sha256Hex(manifest);
+}
+
+namespace {
+
+Result<Fd> OpenLayout(const std::string& folder) {
+  auto fd = OpenFile(folder, O_RDONLY | O_DIRECTORY);
+  if (!fd) return Fail(fd.error().code, "cannot open the OCI layout '" + folder + "'");
+  return fd;
+}
+
+}  // namespace
+
+Result<OfferedImage> EmbeddedEngine::AskForImage(const ImagePlace& place) {
+  SKIFF_ASSIGN(const auto use, UseImages());
+  if (!place.folder.empty()) {
+    SKIFF_ASSIGN(const Fd folder, OpenLayout(place.folder));
+    return image::AskLayout(images_, store_, folder.get(), place.reference, {place.platform, {}});
+  }
+  SKIFF_ASSIGN(const Reference reference, ParseReference(place.reference));
+  return image::AskRegistry(images_, store_, reference, {place.platform, place.access, {}});
+}
+
+Status EmbeddedEngine::FetchLayers(const ImagePlace& place,
+                                   const std::vector<std::string>& diff_ids) {
+  SKIFF_ASSIGN(auto use, UseImages());
+  const auto fetch = [&]() -> Status {
+    if (!place.folder.empty()) {
+      SKIFF_ASSIGN(const Fd folder, OpenLayout(place.folder));
+      return image::TakeFromLayout(images_, store_, folder.get(), place.reference, diff_ids,
+                                   {place.platform, place.progress});
+    }
+    SKIFF_ASSIGN(const Reference reference, ParseReference(place.reference));
+    return image::TakeFromRegistry(images_, store_, reference, diff_ids,
+                                   {place.platform, place.access, place.progress});
+  };
+  Status fetched = fetch();
+  use.reset();
+  if (!fetched) return GiveUp(std::move(fetched).error());
+  return {};
+}
+
+Result<PushedImage> EmbeddedEngine::SendImage(const ImagePlace& place, const std::string& config) {
+  SKIFF_ASSIGN(const auto use, UseImages());
+  if (!place.folder.empty()) {
+    SKIFF_ASSIGN(const std::vector<std::string> layers, image::LayersOfConfig(config));
+    SKIFF_ASSIGN(const image::SendableImage sendable,
+                 image::MakeSendable(images_, config, layers));
+    return image::WriteLayout(images_, sendable, layers, place.folder, place.reference);
+  }
+  SKIFF_ASSIGN(const Reference reference, ParseReference(place.reference));
+  return image::PushUnnamed(images_, store_, config, reference, {place.access, place.progress});
 }
 
 Result<std::string> EmbeddedEngine::LogIn(std::string_view host, const RegistryAccess& access) {

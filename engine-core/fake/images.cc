@@ -326,6 +326,36 @@ Result<std::string> FakeEngine::ResolveImage(std::string_view ref, const Registr
   return "sha256:" + Sha256Hex(ref);
 }
 
+namespace {
+
+std::string TextOf(const ImagePlace& place) {
+  return place.folder.empty() ? place.reference : place.folder + ":" + place.reference;
+}
+
+}  // namespace
+
+Result<OfferedImage> FakeEngine::AskForImage(const ImagePlace& place) {
+  const std::lock_guard lock(shared_->mutex);
+  SKIFF_TRY(shared_->Record("AskForImage " + TextOf(place)));
+  const auto it = shared_->sent_images.find(TextOf(place));
+  if (it == shared_->sent_images.end()) {
+    return Fail(Code::kNotFound, "manifest for " + TextOf(place) + " not found: manifest unknown");
+  }
+  return OfferedImage{"sha256:" + Sha256Hex(it->second), it->second};
+}
+
+Status FakeEngine::FetchLayers(const ImagePlace& place, const std::vector<std::string>& diff_ids) {
+  const std::lock_guard lock(shared_->mutex);
+  return shared_->Record("FetchLayers " + TextOf(place) + " " + std::to_string(diff_ids.size()));
+}
+
+Result<PushedImage> FakeEngine::SendImage(const ImagePlace& place, const std::string& config) {
+  const std::lock_guard lock(shared_->mutex);
+  SKIFF_TRY(shared_->Record("SendImage " + TextOf(place)));
+  shared_->sent_images[TextOf(place)] = config;
+  return PushedImage{"sha256:" + Sha256Hex(config), static_cast<int64_t>(config.size())};
+}
+
 Result<std::string> FakeEngine::LogIn(std::string_view host, const RegistryAccess& access) {
   const std::lock_guard lock(shared_->mutex);
   SKIFF_TRY(shared_->Record("LogIn " + std::string(host) + " " + access.credentials.username));

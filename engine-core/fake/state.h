@@ -50,6 +50,7 @@ struct FakeEngine::Shared {
   std::map<std::string, std::string> image_configs;  // Bytes, by id, where CreateImage gave them.
   std::map<std::string, Image> remote_images;        // By reference, for PullImage.
   std::map<std::string, std::string> remote_files;   // By URL, for DownloadFile.
+  std::map<std::string, std::string> sent_images;  // Configurations by place.
   std::set<std::string> layers;                      // Diff ids.
   std::map<std::string, CacheEntry> cache;
   std::map<std::string, Behaviour> behaviours;

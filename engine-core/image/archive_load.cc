@@ -8,12 +8,15 @@
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
 
 #include "base/failpoint.h"
 #include "base/identity.h"
 #include "base/root_path.h"
+#include "engine-core/image/elsewhere.h"
 #include "engine-core/image/layer_jobs.h"
 #include "engine-core/image/work_folder.h"
+#include "engine-core/references.h"
 
 namespace skiff::engine::image {
 namespace {
@@ -23,7 +26,6 @@ using Json = nlohmann::json;
 constexpr size_t kMaximumListing = 20u << 20;  // manifest.json and index.json.
 constexpr int kMaximumNesting = 4;             // Of lists in lists.
 constexpr const char* kImageName = "io.containerd.image.name";
-constexpr const char* kRefName = "org.opencontainers.image.ref.name";
 
 // One image as the archive describes it.
 struct Found {
@@ -48,6 +50,9 @@ class Loader {
       : images_(images), store_(store), options_(options), work_(std::move(work)) {}
 
   Result<std::vector<LoadedImage>> Load(int fd);
+  // Of the layout in the folder `fd`, by a tag or a digest.
+  Result<OfferedImage> Ask(int fd, const std::string& name);
+  Status TakeLayers(int fd, const std::string& name, std::set<std::string> diff_ids);
 
  private:
   Status OpenRoot(int fd);
@@ -60,6 +65,7 @@ class Loader {
   Result<std::vector<Found>> FindOci();
   Status ReadManifests(const std::string& json, int depth);
   Result<Found> FindOciImage(const Descriptor& entry, int depth);
+  Result<Descriptor> Choose(int fd, const std::string& name);
   Result<LoadedImage> Take(const Found& found);
   Result<PreparedLayer> TakeLayer(const Found& found, const ImageDocument& document, size_t index);
 
@@ -201,7 +207,7 @@ Result<std::vector<Found>> Loader::FindOci() {
       order.push_back(entry.digest);
     }
     const auto full = entry.annotations.find(kImageName);
-    const auto ref = entry.annotations.find(kRefName);
+    const auto ref = entry.annotations.find(kRefNameAnnotation);
     std::string name;
     if (full != entry.annotations.end()) {
       name = full->second;
@@ -291,13 +297,79 @@ Result<std::vector<LoadedImage>> Loader::Load(int fd) {
   return loaded;
 }
 
+// "": the only one, or the one that is called "latest".
+Result<Descriptor> Loader::Choose(int fd, const std::string& name) {
+  SKIFF_TRY(OpenRoot(fd));
+  SKIFF_ASSIGN(const std::string text, Read("index.json", kMaximumManifest));
+  SKIFF_ASSIGN(const Index index, ReadIndex(text, ""));
+  if (name.empty() && index.manifests.size() == 1) return index.manifests[0];
+  if (IsDigest(name)) {
+    // It need not be named in the list, as long as it is there.
+    Descriptor entry;
+    entry.digest = name;
+    return entry;
+  }
+  const std::string wanted = name.empty() ? "latest" : name;
+  std::string known;
+  for (const Descriptor& entry : index.manifests) {
+    const auto ref = entry.annotations.find(kRefNameAnnotation);
+    if (ref == entry.annotations.end()) continue;
+    if (ref->second == wanted) return entry;
+    known += (known.empty() ? "" : ", ") + ref->second;
+  }
+  return Fail(Error(Code::kNotFound, "the OCI layout has no image '" + wanted + "'")
+                  .With(known.empty() ? "no image of it has a tag" : "it has " + known));
+}
+
+Result<OfferedImage> Loader::Ask(int fd, const std::string& name) {
+  SKIFF_ASSIGN(const Descriptor entry, Choose(fd, name));
+  SKIFF_ASSIGN(Found found, FindOciImage(entry, 0));
+  return OfferedImage{entry.digest, std::move(found.config)};
+}
+
+Status Loader::TakeLayers(int fd, const std::string& name, std::set<std::string> diff_ids) {
+  SKIFF_ASSIGN(const Descriptor entry, Choose(fd, name));
+  SKIFF_ASSIGN(const Found found, FindOciImage(entry, 0));
+  SKIFF_ASSIGN(const ImageDocument document, ReadImageDocument(found.config));
+  std::vector<size_t> wanted;
+  for (size_t i = 0; i < document.diff_ids.size() && i < found.layers.size(); ++i) {
+    if (diff_ids.erase(document.diff_ids[i]) > 0) wanted.push_back(i);
+  }
+  if (!diff_ids.empty()) {
+    return Fail(Code::kNotFound, "the OCI layout has no layer " + *diff_ids.begin());
+  }
+  return RunLayerJobs(wanted, [&](size_t i) -> Status {
+    SKIFF_ASSIGN(PreparedLayer layer, TakeLayer(found, document, i));
+    layer.blob_path.clear();  // It goes with the work folder.
+    return KeepLayer(images_.layers(), layer);
+  });
+}
+
+Result<Loader> LoaderOf(ImageStore& images, store::Store& store, const LoadOptions& options) {
+  SKIFF_ASSIGN(WorkFolder work, WorkFolder::Make(images.layers().layout()));
+  return Loader(images, store, options, std::move(work));
+}
+
 }  // namespace
 
 Result<std::vector<LoadedImage>> LoadArchive(ImageStore& images, store::Store& store, int fd,
                                              const LoadOptions& options) {
-  SKIFF_ASSIGN(WorkFolder work, WorkFolder::Make(images.layers().layout()));
-  Loader loader(images, store, options, std::move(work));
+  SKIFF_ASSIGN(Loader loader, LoaderOf(images, store, options));
   return loader.Load(fd);
+}
+
+Result<OfferedImage> AskLayout(ImageStore& images, store::Store& store, int fd,
+                               const std::string& name, const LoadOptions& options) {
+  SKIFF_ASSIGN(Loader loader, LoaderOf(images, store, options));
+  return loader.Ask(fd, name);
+}
+
+Status TakeFromLayout(ImageStore& images, store::Store& store, int fd, const std::string& name,
+                      const std::vector<std::string>& diff_ids, const LoadOptions& options) {
+  SKIFF_ASSIGN(const std::set<std::string> missing, MissingLayers(images, diff_ids));
+  if (missing.empty()) return {};
+  SKIFF_ASSIGN(Loader loader, LoaderOf(images, store, options));
+  return loader.TakeLayers(fd, name, missing);
 }
 
 }  // namespace skiff::engine::image

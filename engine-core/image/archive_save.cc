@@ -145,7 +145,7 @@ std::string Saver::IndexJson() const {
     if (chosen.names.empty()) index.manifests.push_back(entry);
     for (const Reference& name : chosen.names) {
       entry.annotations = {{"io.containerd.image.name", name.Canonical()},
-                           {"org.opencontainers.image.ref.name", name.tag}};
+                           {kRefNameAnnotation, name.tag}};
       index.manifests.push_back(entry);
     }
   }
@@ -211,6 +211,37 @@ Result<int64_t> PackedSize(LayerStore& layers, const std::string& hex) {
   return size;
 }
 
+namespace {
+
+// As they can be sent: the blob a layer is known by, or else its uncompressed tar.
+Result<std::vector<Descriptor>> DescribeLayers(LayerStore& layers,
+                                               const std::vector<std::string>& layer_ids,
+                                               const std::vector<store::LayerBlob>& blobs) {
+  std::vector<Descriptor> out;
+  for (size_t i = 0; i < layer_ids.size(); ++i) {
+    const store::LayerBlob& blob = blobs[i];
+    if (!blob.digest.empty() && layers.HasBlob(DigestHex(blob.digest))) {
+      out.push_back({blob.media_type, blob.digest, blob.size, {}, {}});
+      continue;
+    }
+    SKIFF_ASSIGN(const int64_t size, PackedSize(layers, layer_ids[i]));
+    out.push_back({std::string(kOciLayer), DigestOf(layer_ids[i]), size, {}, {}});
+  }
+  return out;
+}
+
+void SetManifest(SendableImage& image, const std::string& config_digest,
+                 std::vector<Descriptor> layers) {
+  image.manifest = {};
+  image.manifest.media_type = kOciManifest;
+  image.manifest.config = {std::string(kOciConfig), config_digest,
+                           static_cast<int64_t>(image.config.size()), {}, {}};
+  image.manifest.layers = std::move(layers);
+  image.manifest_bytes = WriteManifest(image.manifest);
+}
+
+}  // namespace
+
 Result<SendableImage> MakeSendable(ImageStore& images, const store::ImageRecord& record) {
   SendableImage out;
   LayerStore& layers = images.layers();
@@ -224,20 +255,22 @@ Result<SendableImage> MakeSendable(ImageStore& images, const store::ImageRecord&
     });
     if (whole) return out;
   }
-  out.manifest = {};
-  out.manifest.media_type = kOciManifest;
-  out.manifest.config = {std::string(kOciConfig), record.image.id,
-                         static_cast<int64_t>(out.config.size()), {}, {}};
-  for (size_t i = 0; i < record.layer_ids.size(); ++i) {
-    if (!blobs[i].digest.empty() && layers.HasBlob(DigestHex(blobs[i].digest))) {
-      out.manifest.layers.push_back({blobs[i].media_type, blobs[i].digest, blobs[i].size, {}, {}});
-      continue;
-    }
-    SKIFF_ASSIGN(const int64_t size, PackedSize(layers, record.layer_ids[i]));
-    out.manifest.layers.push_back(
-        {std::string(kOciLayer), DigestOf(record.layer_ids[i]), size, {}, {}});
+  SKIFF_ASSIGN(const auto again, DescribeLayers(layers, record.layer_ids, blobs));
+  SetManifest(out, record.image.id, again);
+  return out;
+}
+
+Result<SendableImage> MakeSendable(ImageStore& images, const std::string& config,
+                                   const std::vector<std::string>& layer_ids) {
+  SendableImage out;
+  out.config = config;
+  std::vector<store::LayerBlob> blobs;
+  for (const std::string& hex : layer_ids) {
+    SKIFF_ASSIGN(const auto known, images.KnownLayer(hex));
+    blobs.push_back(known.value_or(store::LayerBlob()));
   }
-  out.manifest_bytes = WriteManifest(out.manifest);
+  SKIFF_ASSIGN(const auto described, DescribeLayers(images.layers(), layer_ids, blobs));
+  SetManifest(out, DigestOf(Sha256Hex(config)), described);
   return out;
 }
 

@@ -23,6 +23,9 @@ struct SendableImage {
   Manifest manifest;
 };
 Result<SendableImage> MakeSendable(ImageStore& images, const store::ImageRecord& record);
+// The same for the bytes of a configuration over layers (hexadecimal) that are here.
+Result<SendableImage> MakeSendable(ImageStore& images, const std::string& config,
+                                   const std::vector<std::string>& layer_ids);
 
 // The bytes of a layer, packed from its folder and compared with its diff id: kCorrupted.
 Status PackLayer(LayerStore& layers, const std::string& hex, const ByteSink& sink);

@@ -1,5 +1,6 @@
 #include "engine-core/image_config.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "base/units.h"
@@ -143,6 +144,40 @@ Status ReadRoot(const Json& in, ImageDocument& document) {
   return {};
 }
 
+constexpr const char* kCacheKey = "skiff.cache.v1";
+
+// Layers by their numbers, as they are long names.
+Json WriteCache(const ImageDocument& document) {
+  Json out = Json::array();
+  for (const CachedStep& step : document.cache) {
+    const auto layer = std::ranges::find(document.diff_ids, step.diff_id);
+    if (layer == document.diff_ids.end()) continue;
+    out.push_back({{"key", step.key},
+                   {"layer", layer - document.diff_ids.begin()},
+                   {"size", step.size},
+                   {"created", FormatTimestamp(step.created_at)}});
+  }
+  return out;
+}
+
+Result<CachedStep> ReadCachedStep(const Json& in, const std::vector<std::string>& diff_ids) {
+  const auto fail = [](const std::string& why) {
+    return Fail(Code::kInvalidArgument, "cannot read the cache in an image: " + why);
+  };
+  if (!in.is_object()) return fail("a step is no object");
+  CachedStep step;
+  Get(in, "key", step.key);
+  if (!IsDigest("sha256:" + step.key)) return fail("'" + step.key + "' is no key");
+  const size_t layer = in.value("layer", diff_ids.size());
+  if (layer >= diff_ids.size()) return fail("a step has no layer");
+  step.diff_id = diff_ids[layer];
+  step.size = in.value("size", int64_t{0});
+  const auto created = ParseTimestamp(in.value("created", ""));
+  if (!created) return fail("a step has no time");
+  step.created_at = *created;
+  return step;
+}
+
 }  // namespace
 
 std::string WriteImageDocument(const ImageDocument& document) {
@@ -157,6 +192,7 @@ std::string WriteImageDocument(const ImageDocument& document) {
   out["os"] = document.os;
   PutIfAny(out, "os.version", document.os_version);
   out["rootfs"] = {{"type", "layers"}, {"diff_ids", document.diff_ids}};
+  if (!document.cache.empty()) out[kCacheKey] = WriteCache(document);
   PutIfAny(out, "variant", document.variant);
   return Escape(out.dump(-1, ' ', false, Json::error_handler_t::replace));
 }
@@ -188,6 +224,25 @@ Result<ImageDocument> ReadImageDocument(std::string_view json) {
   } catch (const Json::exception& error) {
     return Fail(Code::kInvalidArgument,
                 std::string("cannot read an image configuration: ") + error.what());
+  }
+}
+
+Result<std::vector<CachedStep>> ReadCachedSteps(std::string_view json) {
+  try {
+    const Json in = Json::parse(json);
+    ImageDocument document;
+    SKIFF_TRY(ReadRoot(in, document));
+    std::vector<CachedStep> steps;
+    const auto list = in.find(kCacheKey);
+    if (list == in.end()) return steps;
+    for (const Json& entry : *list) {
+      SKIFF_ASSIGN(CachedStep step, ReadCachedStep(entry, document.diff_ids));
+      steps.push_back(std::move(step));
+    }
+    return steps;
+  } catch (const Json::exception& error) {
+    return Fail(Code::kInvalidArgument,
+                std::string("cannot read the cache in an image: ") + error.what());
   }
 }
 

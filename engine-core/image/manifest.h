@@ -27,6 +27,9 @@ inline constexpr std::string_view kOciConfig = "application/vnd.oci.image.config
 inline constexpr std::string_view kOciLayer = "application/vnd.oci.image.layer.v1.tar";
 inline constexpr std::string_view kOciLayerGzip = "application/vnd.oci.image.layer.v1.tar+gzip";
 
+// Annotation of a list's entry: its tag.
+inline constexpr const char* kRefNameAnnotation = "org.opencontainers.image.ref.name";
+
 struct Descriptor {
   std::string media_type;
   std::string digest;  // "sha256:..."

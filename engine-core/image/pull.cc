@@ -8,6 +8,7 @@
 #include "base/failpoint.h"
 #include "base/identity.h"
 #include "engine-core/image/download.h"
+#include "engine-core/image/elsewhere.h"
 #include "engine-core/image/layer_jobs.h"
 #include "engine-core/image/registry_work.h"
 #include "engine-core/image/work_folder.h"
@@ -51,6 +52,9 @@ class Puller {
         workers_(images.layers().transfer_program(), std::move(opening)) {}
 
   Result<PulledImage> Pull();
+  Result<OfferedImage> Ask();
+  // Their blobs do not stay.
+  Status Take(std::set<std::string> diff_ids);
 
  private:
   Result<Answer> GetManifest(const std::string& reference);
@@ -60,7 +64,8 @@ class Puller {
   Result<PreparedLayer> TakeLayer(RegistryClient& client, const WorkFolder& work,
                                   const Offer& offer, size_t number);
   Status KeepLayer(PreparedLayer& layer);
-  Status TakeLayers(const Offer& offer, NewImage& image);
+  Status ChooseLayers(const Offer& offer, NewImage& image);
+  Status TakeLayers(const Offer& offer, const std::vector<size_t>& wanted);
   Result<PulledImage> Name(const Offer& offer, const std::string& id);
 
   ImageStore& images_;
@@ -69,6 +74,7 @@ class Puller {
   const PullOptions& options_;
   ProgressLines lines_;
   RegistryWorkers workers_;
+  bool keep_blobs_ = true;
 };
 
 Result<Answer> Puller::GetManifest(const std::string& reference) {
@@ -195,6 +201,10 @@ Result<PreparedLayer> Puller::TakeLayer(RegistryClient& client, const WorkFolder
     if (prepared.error().code == Code::kCorrupted) SKIFF_TRY(download.Drop());
     return Fail(std::move(prepared).error());
   }
+  if (!keep_blobs_) {
+    SKIFF_TRY(download.Drop());
+    layer.blob_path.clear();
+  }
   return layer;
 }
 
@@ -210,7 +220,7 @@ Status Puller::KeepLayer(PreparedLayer& layer) {
   return kept;
 }
 
-Status Puller::TakeLayers(const Offer& offer, NewImage& image) {
+Status Puller::ChooseLayers(const Offer& offer, NewImage& image) {
   std::vector<size_t> wanted;
   std::set<std::string> seen;
   image.layer_blobs.resize(offer.manifest.layers.size());
@@ -227,6 +237,10 @@ Status Puller::TakeLayers(const Offer& offer, NewImage& image) {
       wanted.push_back(i);
     }
   }
+  return TakeLayers(offer, wanted);
+}
+
+Status Puller::TakeLayers(const Offer& offer, const std::vector<size_t>& wanted) {
   if (wanted.empty()) return {};
   SKIFF_ASSIGN(const WorkFolder work, WorkFolder::Make(images_.layers().layout()));
   std::vector<PreparedLayer> prepared(offer.manifest.layers.size());
@@ -270,15 +284,33 @@ Result<PulledImage> Puller::Pull() {
   image.config = offer.config;
   image.manifest = offer.manifest_bytes;
   image.index = offer.index;
-  SKIFF_TRY(TakeLayers(offer, image));
+  SKIFF_TRY(ChooseLayers(offer, image));
   SKIFF_ASSIGN(const std::string id, images_.Put(image));
   return Name(offer, id);
 }
 
-}  // namespace
+Result<OfferedImage> Puller::Ask() {
+  SKIFF_ASSIGN(Offer offer, ReadOffer());
+  return OfferedImage{offer.digest, std::move(offer.config)};
+}
 
-Result<PulledImage> Pull(ImageStore& images, store::Store& store, const Reference& reference,
-                         const PullOptions& options) {
+Status Puller::Take(std::set<std::string> diff_ids) {
+  SKIFF_ASSIGN(const Offer offer, ReadOffer());
+  std::vector<size_t> wanted;
+  for (size_t i = 0; i < offer.document.diff_ids.size(); ++i) {
+    if (diff_ids.erase(offer.document.diff_ids[i]) > 0) wanted.push_back(i);
+  }
+  if (!diff_ids.empty()) {
+    return Fail(Code::kNotFound, reference_.Familiar() + " has no layer " + *diff_ids.begin());
+  }
+  keep_blobs_ = false;
+  return TakeLayers(offer, wanted);
+}
+
+// Does `work` with the mirrors of a registry in their order, then with the registry itself.
+template <typename T>
+Result<T> OverMirrors(ImageStore& images, store::Store& store, const Reference& reference,
+                      const PullOptions& options, const std::function<Result<T>(Puller&)>& work) {
   RegistryOpening opening;
   opening.host = reference.domain;
   opening.repository = reference.path;
@@ -294,9 +326,10 @@ Result<PulledImage> Pull(ImageStore& images, store::Store& store, const Referenc
   std::vector<Note> passed_over;
   for (size_t i = 0;; ++i) {
     const std::string host = ways[i].host;
-    auto pulled = Puller(images, store, reference, options, std::move(ways[i])).Pull();
-    if (pulled) return pulled;
-    Error error = std::move(pulled).error();
+    Puller puller(images, store, reference, options, std::move(ways[i]));
+    auto done = work(puller);
+    if (done) return done;
+    Error error = std::move(done).error();
     const bool mirror = i + 1 < ways.size();
     const bool elsewhere = error.code == Code::kNotFound || error.code == Code::kUnavailable ||
                            error.code == Code::kPermissionDenied || error.code == Code::kCorrupted;
@@ -307,6 +340,28 @@ Result<PulledImage> Pull(ImageStore& images, store::Store& store, const Referenc
     error.notes.insert(error.notes.end(), passed_over.begin(), passed_over.end());
     return Fail(std::move(error));
   }
+}
+
+}  // namespace
+
+Result<PulledImage> Pull(ImageStore& images, store::Store& store, const Reference& reference,
+                         const PullOptions& options) {
+  return OverMirrors<PulledImage>(images, store, reference, options,
+                                  [](Puller& puller) { return puller.Pull(); });
+}
+
+Result<OfferedImage> AskRegistry(ImageStore& images, store::Store& store,
+                                 const Reference& reference, const PullOptions& options) {
+  return OverMirrors<OfferedImage>(images, store, reference, options,
+                                   [](Puller& puller) { return puller.Ask(); });
+}
+
+Status TakeFromRegistry(ImageStore& images, store::Store& store, const Reference& reference,
+                        const std::vector<std::string>& diff_ids, const PullOptions& options) {
+  SKIFF_ASSIGN(const std::set<std::string> missing, MissingLayers(images, diff_ids));
+  if (missing.empty()) return {};
+  return OverMirrors<void>(images, store, reference, options,
+                           [&](Puller& puller) { return puller.Take(missing); });
 }
 
 }  // namespace skiff::engine::image

@@ -11,4 +11,11 @@ namespace skiff::engine::image {
 Result<PulledImage> Pull(ImageStore& images, store::Store& store, const Reference& reference,
                          const PullOptions& options);
 
+// What the registry (its mirrors first) has by this name, without its layers. Nothing is stored.
+Result<OfferedImage> AskRegistry(ImageStore& images, store::Store& store,
+                                 const Reference& reference, const PullOptions& options);
+// Layers of it by their diff ids, those that are here already left out; their blobs do not stay.
+Status TakeFromRegistry(ImageStore& images, store::Store& store, const Reference& reference,
+                        const std::vector<std::string>& diff_ids, const PullOptions& options);
+
 }  // namespace skiff::engine::image

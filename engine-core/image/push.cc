@@ -9,6 +9,7 @@
 #include "base/failpoint.h"
 #include "base/identity.h"
 #include "engine-core/image/archive_save.h"
+#include "engine-core/image/elsewhere.h"
 #include "engine-core/image/layer_jobs.h"
 #include "engine-core/image/registry_work.h"
 #include "engine-core/image/work_folder.h"
@@ -47,11 +48,11 @@ Result<std::map<std::string, std::string>> KnownPlaces(ImageStore& images, store
 class Pusher {
  public:
   Pusher(ImageStore& images, const Reference& reference, const PushOptions& options,
-         const store::ImageRecord& record, SendableImage image,
+         std::vector<std::string> layer_ids, SendableImage image,
          std::map<std::string, std::string> places)
       : images_(images),
         reference_(reference),
-        record_(record),
+        layer_ids_(std::move(layer_ids)),
         image_(std::move(image)),
         places_(std::move(places)),
         lines_(options.progress),
@@ -66,7 +67,7 @@ class Pusher {
 
   ImageStore& images_;
   const Reference& reference_;
-  const store::ImageRecord& record_;
+  std::vector<std::string> layer_ids_;  // Hexadecimal.
   SendableImage image_;
   std::map<std::string, std::string> places_;
   ProgressLines lines_;
@@ -94,7 +95,7 @@ Result<Fd> Pusher::OpenLayer(const WorkFolder& work, size_t number) {
   }
   const std::string path = work.path() + "/layer-" + std::to_string(number);
   SKIFF_ASSIGN(Fd file, OpenFile(path, O_RDWR | O_CREAT | O_EXCL, 0600));
-  SKIFF_TRY(PackLayer(images_.layers(), record_.layer_ids[number],
+  SKIFF_TRY(PackLayer(images_.layers(), layer_ids_[number],
                       [&](std::string_view data) { return WriteAll(file.get(), data, path); }));
   return file;
 }
@@ -176,13 +177,27 @@ Result<PushedImage> Push(ImageStore& images, store::Store& store, const Referenc
   SKIFF_ASSIGN(const auto record, images.Find(known->second));
   SKIFF_ASSIGN(SendableImage image, MakeSendable(images, *record));
   SKIFF_ASSIGN(auto places, KnownPlaces(images, store, reference));
-  Pusher pusher(images, reference, options, *record, std::move(image), std::move(places));
+  Pusher pusher(images, reference, options, record->layer_ids, std::move(image),
+                std::move(places));
   SKIFF_ASSIGN(const PushedImage pushed, pusher.Push());
   Reference by_digest = reference;
   by_digest.tag.clear();
   by_digest.digest = pushed.digest;
   SKIFF_TRY(store.PutReference(by_digest.Canonical(), record->image.id));
   return pushed;
+}
+
+Result<PushedImage> PushUnnamed(ImageStore& images, store::Store& store, const std::string& config,
+                                const Reference& reference, const PushOptions& options) {
+  if (!reference.digest.empty()) {
+    return Fail(Code::kInvalidArgument, "cannot push a digest reference");
+  }
+  SKIFF_ASSIGN(std::vector<std::string> layer_ids, LayersOfConfig(config));
+  SKIFF_ASSIGN(SendableImage image, MakeSendable(images, config, layer_ids));
+  SKIFF_ASSIGN(auto places, KnownPlaces(images, store, reference));
+  return Pusher(images, reference, options, std::move(layer_ids), std::move(image),
+                std::move(places))
+      .Push();
 }
 
 }  // namespace skiff::engine::image

@@ -11,4 +11,9 @@ namespace skiff::engine::image {
 Result<PushedImage> Push(ImageStore& images, store::Store& store, const Reference& reference,
                          const PushOptions& options);
 
+// The same for an image that has no name here and gets none: the bytes of a configuration over
+// layers that are here.
+Result<PushedImage> PushUnnamed(ImageStore& images, store::Store& store, const std::string& config,
+                                const Reference& reference, const PushOptions& options);
+
 }  // namespace skiff::engine::image

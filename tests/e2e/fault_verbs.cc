@@ -57,6 +57,11 @@ void ForgetWhatIsKept(const std::string& directory) {
   std::filesystem::remove_all(directory + "/root/seccomp");
 }
 
+void ForgetCache(const std::string& directory) {
+  ForgetWhatIsKept(directory);
+  std::filesystem::remove_all(directory + "/cache");
+}
+
 void FillJournal(const std::string& directory) {
   std::ofstream(directory + "/run/events.jsonl", std::ios::app)
       << std::string(engine::kJournalLimit, ' ') << '\n';
@@ -90,6 +95,11 @@ std::vector<FaultVerb> FaultVerbs(const std::string& directory) {
   const std::string saved = directory + "/saved.tar";
   const Words remove_image = {"image", "rm", "extra:latest"};
   const Words build = {"docker", "build", "-t", "built", "built"};
+  const std::string cache = directory + "/cache";
+  const Words export_cache = {"docker", "build", "-t", "built", "--cache-to",
+                              "type=local,mode=max,dest=" + cache, "built"};
+  const Words import_cache = {"docker", "build", "-t", "built", "--cache-from",
+                              "type=local,src=" + cache, "built"};
   const Words remove_built = {"image", "rm", "built:latest"};
   const Words prune = {"builder", "prune", "-af"};
   std::vector<FaultVerb> verbs = {
@@ -149,6 +159,13 @@ std::vector<FaultVerb> FaultVerbs(const std::string& directory) {
        {"docker", "export", "-o", saved, "fault-job-1"},
        list},
       {"build", true, {}, build, list, {remove_built, prune}},
+      {"export cache", true, {}, export_cache, list, {remove_built, prune}, "", {}, ForgetCache},
+      {"import cache",
+       true,
+       {export_cache, remove_built, prune},
+       import_cache,
+       list,
+       {remove_built, prune}},
       {"prune", true, {build}, prune, list, {remove_built, prune}},
       {"log", true, {}, {"--profile", "extra", "run", "--rm", "chatty"}},
       {"shared", true, {}, {"--profile", "extra", "run", "--rm", "shared"}},

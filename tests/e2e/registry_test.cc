@@ -9,6 +9,7 @@
 #include "tests/e2e/support/archive.h"
 #include "tests/e2e/support/http_server.h"
 #include "tests/e2e/support/kernel_snapshot.h"
+#include "tests/e2e/support/registry.h"
 #include "tests/e2e/support/skiff_test.h"
 
 namespace skiff::e2e {
@@ -17,12 +18,6 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::Not;
 using Json = nlohmann::json;
-
-struct RegistryOptions {
-  std::string address = "127.0.0.1";
-  std::string tls;   // YAML below `http:`.
-  std::string auth;  // YAML below `auth:`.
-};
 
 // An address of this machine that counts as another one's: it is no loopback.
 constexpr const char* kRemote = "10.231.77.1";
@@ -47,16 +42,11 @@ class RegistryTest : public SkiffTest {
   void SetUp() override {
     SkiffTest::SetUp();
     if (IsSkipped() || HasFatalFailure()) return;
-    if (::access("/usr/bin/docker-registry", X_OK) != 0) {
-      GTEST_SKIP() << "docker-registry is not installed";
-    }
+    if (!Registry::Installed()) GTEST_SKIP() << "docker-registry is not installed";
     UseDefaultBridge();
   }
   void TearDown() override {
-    for (Process& registry : registries_) {
-      registry.Signal(SIGTERM);
-      registry.Finish();
-    }
+    registries_.clear();
     if (remote_) RunCommand({"ip", "address", "del", std::string(kRemote) + "/32", "dev", "lo"});
     SkiffTest::TearDown();
   }
@@ -68,19 +58,8 @@ class RegistryTest : public SkiffTest {
 
   // Starts one with a root of its own; returns "127.0.0.1:PORT".
   std::string StartRegistry(const std::string& name = "one", const RegistryOptions& options = RegistryOptions()) {
-    const std::string host = options.address + ":" + std::to_string(FreePort());
-    Write(name + ".yml", "version: 0.1\nlog: {level: info, accesslog: {disabled: false}}\nstorage:\n  filesystem: {rootdirectory: " +
-                             File(name) + "}\n  delete: {enabled: true}\nhttp:\n  addr: " + host +
-                             "\n" + options.tls +
-                             (options.auth.empty() ? "" : "auth:\n" + options.auth));
-    ProcessOptions process;
-    process.environment = CleanEnvironment();
-    process.environment["OTEL_TRACES_EXPORTER"] = "none";
-    process.merge_error = true;
-    registries_.push_back(
-        Process::Start({"/usr/bin/docker-registry", "serve", File(name + ".yml")}, process));
-    EXPECT_TRUE(registries_.back().AwaitOutput("listening on")) << registries_.back().out();
-    return host;
+    registries_.emplace_back(directory(), name, options);
+    return registries_.back().host();
   }
   // NAME.crt and NAME.key for an address.
   void MakeCertificate(const std::string& name, const std::string& address) {
@@ -130,7 +109,7 @@ class RegistryTest : public SkiffTest {
   }
   void RemoveImage(const std::string& name) { Succeed({"image", "rm", name}); }
 
-  std::vector<Process> registries_;
+  std::vector<Registry> registries_;
   bool remote_ = false;
 };
 

@@ -54,5 +54,33 @@ TEST(ImageConfigTest, WhatIsNoConfigurationIsRefused) {
   }
 }
 
+TEST(ImageConfigTest, CachedStepsAreWrittenWithTheirLayers) {
+  ImageDocument document;
+  document.diff_ids = {"sha256:" + std::string(64, 'a'), "sha256:" + std::string(64, 'b')};
+  document.cache = {{std::string(64, '1'), document.diff_ids[1], 12, 1'500'000'000},
+                    {std::string(64, '2'), document.diff_ids[0], 0, 0}};
+  const std::string text = WriteImageDocument(document);
+  EXPECT_EQ(ReadCachedSteps(text).value(), document.cache);
+  EXPECT_TRUE(ReadImageDocument(text));
+  document.cache.clear();
+  EXPECT_TRUE(ReadCachedSteps(WriteImageDocument(document)).value().empty());
+}
+
+TEST(ImageConfigTest, MalformedCachesAreRefused) {
+  const std::string key = std::string(64, '1');
+  for (const std::string& step : {
+           std::string("1"), std::string("{}"),
+           R"({"key":"../x","layer":0,"created":"1970-01-01T00:00:00Z"})" + std::string(),
+           R"({"key":")" + key + R"(","layer":1,"created":"1970-01-01T00:00:00Z"})",
+           R"({"key":")" + key + R"(","layer":-1,"created":"1970-01-01T00:00:00Z"})",
+           R"({"key":")" + key + R"(","layer":0,"created":"yesterday"})",
+       }) {
+    const std::string text = R"({"rootfs":{"diff_ids":["sha256:)" + std::string(64, 'a') +
+                             R"("]},"skiff.cache.v1":[)" + step + "]}";
+    EXPECT_FALSE(ReadCachedSteps(text)) << text;
+  }
+  EXPECT_FALSE(ReadCachedSteps("[]x"));
+}
+
 }  // namespace
 }  // namespace skiff::engine

@@ -1,0 +1,64 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "builder/build.h"
+#include "builder/cache_place.h"
+
+namespace skiff::builder {
+
+struct MadeLayer;
+
+// What caches elsewhere know (--cache-from). Steps are found by their keys; a layer comes when
+// something has to stand on it, so that what only leads to other steps is never fetched. Thread
+// safe.
+class RemoteCache {
+ public:
+  using AccessOf = std::function<Result<engine::RegistryAccess>(const std::string& reference)>;
+
+  RemoteCache(engine::Engine& engine, AccessOf access, std::function<int64_t()> now)
+      : engine_(engine), access_(std::move(access)), now_(std::move(now)) {}
+
+  // Reads what a place knows, once. The image of this name here comes before the registry's.
+  // kNotFound, kUnavailable, kPermissionDenied; kUnsupported: there is no cache of ours in it.
+  Status Read(const CachePlace& place);
+  std::optional<MadeLayer> Find(const std::string& key);
+  // Brings here what of these layers only a cache has, and makes its steps known to the engine.
+  Status Fetch(const std::vector<std::string>& layers, BuildProgress& progress);
+
+ private:
+  struct Source {
+    engine::ImagePlace place;
+    std::string shown;
+  };
+  struct Step {
+    size_t source = 0;
+    std::string diff_id;
+    int64_t size = 0;
+    int64_t created_at = 0;
+  };
+
+  Status ReadOnce(const CachePlace& place);
+  Result<engine::ImagePlace> PlaceOf(const CachePlace& place) const;
+  Result<bool> ReadLocalImage(const CachePlace& place);
+  Status Keep(const std::string& key, const Step& step);
+
+  engine::Engine& engine_;
+  AccessOf access_;
+  std::function<int64_t()> now_;
+  std::mutex read_mutex_, fetch_mutex_;  // One at a time reads, one fetches.
+  std::map<std::string, Status> read_;   // By the place as text.
+  std::mutex mutex_;                     // Of what follows.
+  std::vector<Source> sources_;
+  std::map<std::string, Step> steps_;          // By key.
+  std::map<std::string, size_t> elsewhere_;    // Sources of layers that are not here.
+};
+
+}  // namespace skiff::builder
