@@ -191,6 +191,11 @@ Result<GitAddress> ParseGitAddress(std::string_view text) {
     base = base.substr(0, query);
   }
   address.remote = base;
+  // git would take it for an option, or ssh would.
+  if (base.starts_with('-')) {
+    return Fail(Code::kInvalidArgument,
+                "the address of a repository cannot begin with a dash: \"" + std::string(base) + "\"");
+  }
   if (base.starts_with("github.com/")) address.remote = "https://" + address.remote;
   while (address.subdir.starts_with('/')) address.subdir.erase(0, 1);
   return address;

@@ -86,7 +86,9 @@ Result<Table> ParseTable(std::string_view text, std::string_view path) {
     entry.endpoint_id = TakeWord(line);
     entry.address_v4 = Field(TakeWord(line));
     entry.address_v6 = Field(TakeWord(line));
-    while (!line.empty()) entry.names.emplace_back(TakeWord(line));
+    while (!line.empty()) {
+      if (const std::string_view name = TakeWord(line); !name.empty()) entry.names.emplace_back(name);
+    }
     if (entry.address_v4.empty() && entry.address_v6.empty()) return corrupted();
     table.entries.push_back(std::move(entry));
   }

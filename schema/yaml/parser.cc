@@ -27,6 +27,20 @@ class ViewBuffer : public std::streambuf {
   }
 };
 
+// The parser gives a byte for the escapes \N and \_ that is no character by itself: they mean U+0085
+// and U+00A0. All other text is known to be UTF-8.
+std::string WithWholeCharacters(std::string_view value) {
+  std::string out;
+  out.reserve(value.size());
+  while (!value.empty()) {
+    const size_t length = Utf8SequenceLength(value);
+    if (length == 0) out += '\xc2';
+    out += value.substr(0, std::max<size_t>(length, 1));
+    value.remove_prefix(std::max<size_t>(length, 1));
+  }
+  return out;
+}
+
 class TreeBuilder : public YAML::EventHandler {
  public:
   TreeBuilder(std::string_view text, uint32_t file, uint32_t bom, Diagnostics& diagnostics,
@@ -92,7 +106,8 @@ class TreeBuilder : public YAML::EventHandler {
   }
 
   void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
-                const std::string& value) override {
+                const std::string& parsed) override {
+    const std::string value = tag == "?" ? parsed : WithWholeCharacters(parsed);
     SourceSpan where = Place(mark);
     const bool quoted_or_tagged = tag != "?";
     const auto extent = MeasureScalar(text_, where.offset, !quoted_or_tagged, value);

@@ -53,6 +53,7 @@ TEST(GitAddressTest, HasARefAndAFolder) {
     EXPECT_EQ(address->subdir, subdir) << text;
   }
   EXPECT_EQ(ParseGitAddress("https://example.com/a.git?x=y").error().code, Code::kInvalidArgument);
+  EXPECT_EQ(ParseGitAddress("-oProxyCommand=x@host:a.git").error().code, Code::kInvalidArgument);
   EXPECT_EQ(ParseGitAddress("https://example.com/a.git?keep-git-dir=1")->keep_git_dir, true);
   EXPECT_EQ(ParseGitAddress("https://example.com/a.git?submodules=0")->submodules, false);
 }

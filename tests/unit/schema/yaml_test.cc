@@ -49,7 +49,8 @@ INSTANTIATE_TEST_SUITE_P(
         Row{"[12345678901234567890, 1e400]", "[12345678901234567890,\"1e400\"]\n"},
         Row{"!!str 12", "\"12\"\n"}, Row{"!!int \"12\"", "12\n"}, Row{"!!float 1", "1\n"},
         Row{"a: |\n  x\n  y\n", "{\"a\":\"x\\ny\\n\"}\n"},
-        Row{"a: >-\n  x\n  y\n", "{\"a\":\"x y\"}\n"}, Row{"a: \"x\\ty\"", "{\"a\":\"x\\ty\"}\n"}));
+        Row{"a: >-\n  x\n  y\n", "{\"a\":\"x y\"}\n"}, Row{"a: \"x\\ty\"", "{\"a\":\"x\\ty\"}\n"},
+        Row{"a: \"\u00e4\\_y\\Nz\"", "{\"a\":\"\u00e4\u00a0y\u0085z\"}\n"}));
 
 INSTANTIATE_TEST_SUITE_P(
     Collections, Yaml,
