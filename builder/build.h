@@ -103,6 +103,19 @@ struct RemoteContext {
 Result<RemoteContext> FetchContext(engine::Engine& engine, const std::string& address,
                                    const BuilderOptions& options);
 
+// Whether it is "oci-layout://FOLDER[:TAG][@DIGEST]".
+bool IsLayoutContext(std::string_view text);
+
+// An image of a layout among the engine's images, without a name.
+struct LayoutImage {
+  std::string id;
+  bool existed = false;  // Before: else it is to be removed when the build is done.
+};
+// kNotFound, kInvalidArgument, kCorrupted. `working_dir`: of a relative folder.
+Result<LayoutImage> LoadLayoutImage(engine::Engine& engine, const std::string& address,
+                                    const std::string& working_dir,
+                                    const std::optional<Platform>& platform);
+
 // ---- The builder --------------------------------------------------------------------------------
 
 // Base images the engine has; nothing is pulled. The engine outlives it.

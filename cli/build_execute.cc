@@ -88,6 +88,7 @@ Result<Made> PlanAndBuild(Context& context, const Arguments& arguments, BuildReq
   SKIFF_TRY(linter.Verdict());
   Made made;
   auto image = builder.Build(plan, settings, reporter);
+  for (const std::string& id : request.layout_images) SKIFF_TRY(engine->RemoveImage(id, false));
   // What was made before a failure stays in the cache.
   const Status committed = engine->Commit();
   if (!image) return Fail(std::move(image.error()));

@@ -9,6 +9,7 @@
 #include "cli/flag_values.h"
 #include "cli/registry_config.h"
 #include "cli/terminal.h"
+#include "engine-core/references.h"
 
 namespace skiff::cli {
 namespace {
@@ -26,6 +27,7 @@ struct Fields {
   std::string type, path;
   std::vector<std::string> names;
   bool push = false;
+  bool tar = true;
 };
 
 tl::unexpected<Error> Unsupported(const std::string& what) {
@@ -43,7 +45,7 @@ Status ReadField(const std::string& key, const std::string& value, Fields& field
   } else if (key == "push") {
     fields.push = on;
   } else if (key == "tar") {
-    if (!on) return Unsupported("an output with tar=false (a layout as a folder)");
+    fields.tar = on;
   } else if (key == "compression") {
     if (value != "uncompressed") {
       return Fail(Error(Code::kUnsupported, fmt::format("compression={} is not supported", value))
@@ -95,6 +97,15 @@ class OutputReader {
       return Put(Kind::kFolder, fields.path);
     }
     if (fields.type == "tar") return Put(Kind::kTar, fields.path);
+    if (!fields.tar && fields.type != "oci") {
+      return Unsupported("tar=false of an output that is not of the type oci");
+    }
+    if (fields.type == "oci" && !fields.tar) {
+      if (fields.path.empty() || fields.path == "-") {
+        return Fail(Code::kInvalidArgument, "dest is required for an OCI layout in a folder");
+      }
+      return Put(Kind::kLayout, fields.path);
+    }
     if (fields.type == "oci") return Put(Kind::kOci, fields.path);
     if (fields.type == "docker") {
       if (!fields.path.empty()) return Put(Kind::kDocker, fields.path);
@@ -143,6 +154,7 @@ std::string TitleOf(Kind kind) {
     case Kind::kDocker:
       return "exporting to docker image format";
     case Kind::kOci:
+    case Kind::kLayout:
       return "exporting to oci image format";
     case Kind::kRegistry:
       return "pushing";
@@ -176,6 +188,21 @@ Status Save(Context& context, engine::Engine& engine, const BuildOutput& output,
   return file.Finish();
 }
 
+// Under each of its tags, or none.
+Status WriteLayout(engine::Engine& engine, const BuildOutput& output,
+                   const std::vector<std::string>& names, const builder::BuiltImage& image) {
+  engine::ImagePlace place;
+  place.folder = output.path;
+  for (size_t i = 0; i == 0 || i < names.size(); ++i) {
+    if (i < names.size()) {
+      SKIFF_ASSIGN(const engine::Reference name, engine::ParseReference(names[i]));
+      place.reference = name.tag;
+    }
+    SKIFF_TRY(engine.SendImage(place, image.config));
+  }
+  return {};
+}
+
 Status WriteOne(Context& context, engine::Engine& engine, const BuildOutputs& outputs,
                 const BuildOutput& output, const builder::BuiltImage& image,
                 builder::BuildProgress& progress) {
@@ -185,6 +212,8 @@ Status WriteOne(Context& context, engine::Engine& engine, const BuildOutputs& ou
     written = builder::ExportFiles(engine, image.layers, output.path);
   } else if (output.kind == Kind::kRegistry) {
     written = Push(context, engine, outputs, progress, step);
+  } else if (output.kind == Kind::kLayout) {
+    written = WriteLayout(engine, output, outputs.names, image);
   } else {
     written = Save(context, engine, output, outputs.names, image);
   }

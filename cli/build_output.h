@@ -12,7 +12,7 @@ namespace skiff::cli {
 // Where the result of a build goes: --output, --load, --push.
 // https://docs.docker.com/build/exporters/
 struct BuildOutput {
-  enum class Kind { kFolder, kTar, kDocker, kOci, kRegistry };
+  enum class Kind { kFolder, kTar, kDocker, kOci, kLayout, kRegistry };
   Kind kind = Kind::kFolder;
   std::string path;  // Absolute; "" of an archive: standard output.
 };

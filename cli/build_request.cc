@@ -155,8 +155,25 @@ Result<FileText> ReadRemoteContext(Context& context, const std::string& address,
   return ReadDockerfileIn(context, root, given);
 }
 
+Status LoadLayout(Context& context, BuildRequest& request, std::string& value) {
+  SKIFF_ASSIGN(engine::Engine * engine, context.Engine());
+  SKIFF_ASSIGN(const builder::LayoutImage image,
+               builder::LoadLayoutImage(*engine, value, context.around().working_dir,
+                                        request.options.target_platform));
+  if (!image.existed) request.layout_images.push_back(image.id);
+  value = "docker-image://" + image.id;
+  return {};
+}
+
 Status FetchNamedContexts(Context& context, BuildRequest& request) {
-  for (const auto& [name, value] : request.options.contexts) {
+  for (auto& [name, value] : request.options.contexts) {
+    if (builder::IsLayoutContext(value)) {
+      if (auto loaded = LoadLayout(context, request, value); !loaded) {
+        Error error = std::move(loaded.error());
+        error.message = "the context '" + name + "': " + error.message;
+        return Fail(std::move(error));
+      }
+    }
     if (!builder::IsRemoteContext(value)) continue;
     SKIFF_ASSIGN(engine::Engine * engine, context.Engine());
     SKIFF_ASSIGN(const builder::BuilderOptions options, ReadBuilderOptions(context));

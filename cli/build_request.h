@@ -33,6 +33,7 @@ struct BuildRequest {
   std::unique_ptr<engine::WritableLayer> unpacked;
   // Contexts at addresses, by name; that of the build has the name "".
   std::map<std::string, builder::RemoteContext, std::less<>> fetched;
+  std::vector<std::string> layout_images;  // Of OCI layouts, to be removed after the build.
   std::optional<builder::IgnoreMatcher> ignore;
   // Of named contexts that are folders with an ignore file of their own.
   std::map<std::string, builder::IgnoreMatcher, std::less<>> context_ignores;

@@ -31,7 +31,7 @@ struct BuildOptions {
 // What the front end gives.
 struct BuildTools {
   builder::BuildProgress* progress = nullptr;
-  std::string working_dir;          // Of relative folders of caches.
+  std::string working_dir;          // Of relative folders of caches and layouts.
   builder::BuilderOptions builder;  // Its environment is also that of secrets and agents.
   // A failure with the files its places are in.
   std::function<void(const Error&, const SourceMap*)> report;

@@ -3,16 +3,19 @@
 #include <unistd.h>
 
 #include "base/failpoint.h"
+#include "base/identity.h"
 #include "base/root_path.h"
 #include "builder/build.h"
 #include "builder/execute/archive_kind.h"
 #include "builder/execute/remote_source.h"
 #include "builder/git.h"
+#include "engine-core/image_config.h"
 
 namespace skiff::builder {
 namespace {
 
 constexpr size_t kMaximumDockerfile = 64u << 20;
+constexpr std::string_view kLayoutScheme = "oci-layout://";
 
 bool IsWebAddress(std::string_view text) {
   return text.starts_with("http://") || text.starts_with("https://");
@@ -80,6 +83,40 @@ Result<RemoteContext> FetchContext(engine::Engine& engine, const std::string& ad
   SKIFF_TRY(Failpoint("build.fetch_context"));
   if (IsGitContext(address)) return FetchRepository(engine, address, options);
   return FetchFile(engine, address, options);
+}
+
+bool IsLayoutContext(std::string_view text) {
+  return text.starts_with(kLayoutScheme);
+}
+
+Result<LayoutImage> LoadLayoutImage(engine::Engine& engine, const std::string& address,
+                                    const std::string& working_dir,
+                                    const std::optional<Platform>& platform) {
+  SKIFF_TRY(Failpoint("build.load_layout"));
+  engine::ImagePlace place;
+  place.folder = address.substr(kLayoutScheme.size());
+  if (const size_t at = place.folder.find('@'); at != std::string::npos) {
+    place.reference = place.folder.substr(at + 1);
+    place.folder.resize(at);
+  }
+  // A colon behind the last slash begins a tag; a digest says more.
+  const size_t slash = place.folder.rfind('/');
+  const size_t colon = place.folder.find(':', slash == std::string::npos ? 0 : slash);
+  if (colon != std::string::npos) {
+    if (place.reference.empty()) place.reference = place.folder.substr(colon + 1);
+    place.folder.resize(colon);
+  }
+  if (!place.folder.starts_with('/')) place.folder = working_dir + "/" + place.folder;
+  if (platform) place.platform = {platform->os, platform->architecture, platform->variant};
+  SKIFF_ASSIGN(const engine::OfferedImage offered, engine.AskForImage(place));
+  LayoutImage image;
+  image.id = "sha256:" + Sha256Hex(offered.config);
+  image.existed = engine.InspectImage(image.id).has_value();
+  if (image.existed) return image;
+  SKIFF_ASSIGN(const engine::ImageDocument document, engine::ReadImageDocument(offered.config));
+  SKIFF_TRY(engine.FetchLayers(place, document.diff_ids));
+  SKIFF_TRY(engine.CreateImage({offered.config, {}, ""}));
+  return image;
 }
 
 }  // namespace skiff::builder

@@ -157,9 +157,12 @@ Status Planner::ResolveImage(StageState& state, bool needed) {
     return {};
   }
   if (context != nullptr) {
-    SKIFF_ASSIGN(const engine::Reference replaced,
-                 engine::ParseReference(context->substr(kImageContext.size())));
-    name = replaced.Canonical();
+    name = context->substr(kImageContext.size());
+    // An image of the engine's by its id: it came from an OCI layout.
+    if (!engine::IsDigest(name)) {
+      SKIFF_ASSIGN(const engine::Reference replaced, engine::ParseReference(name));
+      name = replaced.Canonical();
+    }
   }
   state.source = ImageSource{name, platform};
   state.platform = platform;

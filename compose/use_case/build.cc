@@ -168,6 +168,11 @@ Result<std::vector<BuiltService>> Build(const Context& context, const schema::Pr
   });
   if (builds.empty()) return std::vector<BuiltService>();
   auto built = Runner(context, options, tools, builds).Run();
+  for (const auto& [name, build] : builds) {
+    for (const std::string& id : build->layout_images) {
+      SKIFF_TRY(context.engine->RemoveImage(id, false));
+    }
+  }
   const Status committed = context.engine->Commit();
   if (built) SKIFF_TRY(committed);
   return built;

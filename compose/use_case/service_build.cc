@@ -57,8 +57,8 @@ class Reader {
     out_.image = ImageOf(project_.name, service_);
     SKIFF_TRY(ReadContext());
     SKIFF_TRY(ReadFiles());
-    SKIFF_TRY(ReadContexts());
     SKIFF_TRY(ReadArguments());
+    SKIFF_TRY(ReadContexts());
     SKIFF_TRY(ReadSettings());
     SKIFF_TRY(ReadSecrets());
     FindImagesOfServices();
@@ -172,6 +172,17 @@ class Reader {
       }
       if (value.starts_with(kImageScheme)) {
         out_.plan.contexts[name] = value;
+        continue;
+      }
+      if (builder::IsLayoutContext(value)) {
+        auto image = builder::LoadLayoutImage(engine_, value, tools_.working_dir,
+                                              out_.plan.target_platform);
+        if (!image) {
+          return Fail(Wrong(image.error().code,
+                            fmt::format("the context '{}': {}", name, image.error().Text())));
+        }
+        if (!image->existed) out_.layout_images.push_back(image->id);
+        out_.plan.contexts[name] = std::string(kImageScheme) + image->id;
         continue;
       }
       if (builder::IsRemoteContext(value)) {

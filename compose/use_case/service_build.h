@@ -22,6 +22,7 @@ struct ServiceBuild {
   std::map<std::string, builder::IgnoreMatcher, std::less<>> context_ignores;
   // Contexts at addresses, by name; that of the build has the name "".
   std::map<std::string, builder::RemoteContext, std::less<>> fetched;
+  std::vector<std::string> layout_images;  // Of OCI layouts, to be removed after the builds.
   builder::PlanOptions plan;
   builder::BuildSettings settings;
   std::vector<std::string> waits_for;  // Services whose images it uses, sorted.

@@ -458,5 +458,28 @@ TEST_F(BuildOutputTest, WrongOnesAreSaidBeforeAnythingIsBuilt) {
   EXPECT_FALSE(fs::exists(project_directory() + "/x"));
 }
 
+TEST_F(BuildTest, AnOciLayoutInAFolderIsAnOutputAndABase) {
+  Build("FROM busybox\nRUN echo one > /made\n",
+        {"-t", "some/app:one", "-o", "type=oci,tar=false,dest=layout"});
+  Build("FROM busybox\nRUN echo two > /made\n",
+        {"-t", "some/app:two", "-o", "type=oci,tar=false,dest=layout"});
+  EXPECT_THAT(Skiff({"image", "inspect", "some/app:one"}), ExitsWith(1));
+  const std::multiset<std::string> images = LineSet(Succeed({"image", "ls", "-aq"}));
+  const std::string file = "FROM base\nRUN cat /made > /seen\n";
+  for (const std::string tag : {"one", "two"}) {
+    Build(file, {"--build-context", "base=oci-layout://layout:" + tag});
+    EXPECT_EQ(Run("cat /seen"), tag + "\n");
+    Succeed({"image", "rm", "x"});
+  }
+  // The layout's images were here for the builds alone.
+  EXPECT_EQ(LineSet(Succeed({"image", "ls", "-aq"})), images);
+  const Outcome wrong = TryBuild(file, {"--build-context", "base=oci-layout://layout:three"});
+  EXPECT_THAT(wrong, ExitsWith(1));
+  EXPECT_THAT(wrong.err, HasSubstr("the context 'base': the OCI layout has no image 'three'"));
+  EXPECT_THAT(wrong.err, HasSubstr("it has one, latest, two"));
+  EXPECT_THAT(TryBuild(file, {"--build-context", "base=oci-layout://nowhere"}).err,
+              HasSubstr("cannot open the OCI layout"));
+}
+
 }  // namespace
 }  // namespace skiff::e2e
