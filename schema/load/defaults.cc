@@ -123,6 +123,12 @@ class ModelChecker {
                      "'" + ip->text + "' is not an IP address");
     }
     NeedTargets(ports, where.Key("ports"), "a port needs a 'target'");
+    for (size_t i = 0; ports != nullptr && i < ports->entries.size(); ++i) {
+      Node* target = ports->entries[i].value.Find("target");
+      if (target == nullptr || !target->IsInt() || target->integer != 0) continue;
+      context_.Wrong(*target, where.Key("ports").Index(i).Key("target"),
+                     "a container has no port 0");
+    }
     NeedTargets(service.Find("volumes"), where.Key("volumes"), "a mount needs a 'target'");
     Node* watch = Child(service.Find("develop"), "watch");
     for (size_t i = 0; watch != nullptr && i < watch->entries.size(); ++i) {

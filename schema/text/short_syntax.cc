@@ -81,9 +81,9 @@ Result<std::vector<PortSpec>> ParsePortSpec(std::string_view text) {
     return FailAt("invalid IP address '" + std::string(ip) + "'", 0, ip.size());
   }
   const auto inner = ParsePortRange(ports);
-  if (!inner) {
+  if (!inner || inner->first == 0) {
     return FailAt("invalid container port '" + std::string(ports) + "'", container_offset,
-                  ports.size(), "ports are 0 to 65535, a range is FIRST-LAST");
+                  ports.size(), "ports are 1 to 65535, a range is FIRST-LAST");
   }
   std::optional<PortRange> outer;
   if (!host.empty()) {
