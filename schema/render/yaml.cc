@@ -239,7 +239,9 @@ bool LooksLikeDate(std::string_view text) {
 
 std::string Block(std::string_view text, size_t indent) {
   std::string out = "|";
-  if (text.front() == ' ') out += '2';
+  // Otherwise the first line that is not empty would tell the indentation.
+  const size_t first = text.find_first_not_of('\n');
+  if (first != std::string_view::npos && text[first] == ' ') out += '2';
   if (text.back() != '\n') {
     out += '-';
   } else if (text.size() == 1 || text[text.size() - 2] == '\n') {

@@ -41,6 +41,7 @@ TEST(YamlText, IsQuotedAsTheReferenceDoes) {
       {"a\n\n", "|+\n  a\n\n"},
       {"\na", "|-\n\n  a\n"},
       {"  a\nb", "|2-\n    a\n  b\n"},
+      {"\n a\nb", "|2-\n\n   a\n  b\n"},  // The reference forgets the indicator.
       {"\U0001F600", "\"\\U0001F600\"\n"},
       {"$A", "$$A\n"},
       {"\u00e9", "\u00e9\n"},
