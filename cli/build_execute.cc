@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/atomic_file.h"
 #include "base/identity.h"
 #include "base/json_text.h"
@@ -59,10 +61,33 @@ Result<std::unique_ptr<BuildReporter>> MakeReporter(const Context& context,
   return MakeBuildReporter(options);
 }
 
+bool IsOff(std::string_view value) {
+  return value.empty() || value == "false" || value == "0";
+}
+
+// "type=sbom,disabled=true" declines it.
+Result<bool> AsksFor(const std::string& attestation, std::string_view type) {
+  SKIFF_ASSIGN(const std::vector<std::string> fields, SplitCsv(attestation));
+  const bool declined = std::ranges::any_of(fields, [](const std::string& field) {
+    return field == "disabled=true" || field == "disabled=1";
+  });
+  return !declined && std::ranges::count(fields, "type=" + std::string(type)) > 0;
+}
+
 Status RefuseUnsupported(const Arguments& arguments) {
-  SKIFF_TRY(RefuseFlags(arguments, {"squash", "annotation", "attest",
-                                    "policy", "resource"}));
-  return {};
+  return RefuseFlags(arguments, {"squash", "annotation", "policy", "resource"});
+}
+
+// As buildx words it.
+std::string SummaryOf(const std::vector<builder::LintWarning>& warnings) {
+  if (warnings.empty()) return "";
+  std::string text = fmt::format("\n {} warning{} found (use --check to expand):\n", warnings.size(),
+                                 warnings.size() == 1 ? "" : "s");
+  for (const builder::LintWarning& warning : warnings) {
+    text += fmt::format(" - {}: {} (line {})\n", builder::InfoOf(warning.rule).name,
+                        warning.message, warning.lines.first);
+  }
+  return text;
 }
 
 struct Made {
@@ -101,8 +126,30 @@ Result<Made> PlanAndBuild(Context& context, const Arguments& arguments, BuildReq
 
 }  // namespace
 
+Status CheckAttestations(const Context& context, const Arguments& arguments,
+                         const std::vector<std::string>& attestations) {
+  bool provenance = !IsOff(arguments.Text("provenance"));
+  bool contents = !IsOff(arguments.Text("sbom"));
+  for (const std::string& attestation : attestations) {
+    SKIFF_ASSIGN(const bool asks_for_provenance, AsksFor(attestation, "provenance"));
+    SKIFF_ASSIGN(const bool asks_for_contents, AsksFor(attestation, "sbom"));
+    provenance = provenance || asks_for_provenance;
+    contents = contents || asks_for_contents;
+  }
+  if (contents) {
+    return Fail(Error(Code::kUnsupported, "a list of what is in the image (sbom) cannot be made")
+                    .With("Skiff attests nothing about images"));
+  }
+  if (provenance) {
+    context.PrintError("warning: the provenance of the image is not attested: Skiff makes no "
+                       "attestations\n");
+  }
+  return {};
+}
+
 Result<int> ExecuteBuild(Context& context, const Arguments& arguments, BuildRequest& request) {
   SKIFF_TRY(RefuseUnsupported(arguments));
+  SKIFF_TRY(CheckAttestations(context, arguments, arguments.List("attest")));
   if (request.diagnostics.HasErrors()) {
     for (const Diagnostic& diagnostic : request.diagnostics.list()) {
       context.Report(diagnostic.error, &request.sources);
@@ -116,6 +163,9 @@ Result<int> ExecuteBuild(Context& context, const Arguments& arguments, BuildRequ
     context.PrintError(reporter->FailedOutput());
     context.Report(made.error(), &request.sources);
     return Fail(made.error().code, "");
+  }
+  if (arguments.Text("progress") != "rawjson" && !arguments.Bool("quiet")) {
+    context.PrintError(SummaryOf(made->warnings));
   }
   SKIFF_TRY(WriteResultFile(context, arguments.Text("iidfile"), made->image.id));
   SKIFF_TRY(WriteResultFile(context, arguments.Text("metadata-file"),

@@ -11,4 +11,8 @@ namespace skiff::cli {
 Status PullServices(Context& context, const schema::LoadResult& model,
                     const compose::PullOptions& options);
 
+// The same for compose::Push.
+Status PushServices(Context& context, const schema::LoadResult& model,
+                    const compose::PushOptions& options);
+
 }  // namespace skiff::cli

@@ -4,8 +4,12 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "cli/build_execute.h"
+#include "cli/build_print.h"
 #include "cli/build_progress.h"
 #include "cli/build_settings.h"
+#include "cli/exit_status.h"
+#include "cli/pull_services.h"
 #include "cli/terminal.h"
 #include "cli/verbs.h"
 #include "compose/build.h"
@@ -50,6 +54,32 @@ Result<std::vector<compose::BuiltService>> Build(Context& context, const schema:
   if (!built && !context.json_progress()) context.PrintError(reporter->FailedOutput());
   context.PrintError(failures);
   return built;
+}
+
+// As `docker build --check` prints one file, each below the name of its service.
+Result<int> PrintChecks(Context& context, const schema::LoadResult& model,
+                        const compose::BuildOptions& options) {
+  SKIFF_ASSIGN(const compose::Context use, context.ComposeContext(model.sources.get()));
+  compose::BuildTools tools;
+  tools.working_dir = context.around().working_dir;
+  SKIFF_ASSIGN(tools.builder, ReadBuilderOptions(context));
+  SKIFF_ASSIGN(const auto checked, compose::Check(use, model.project, options, tools));
+  bool clean = true;
+  for (const compose::CheckedService& service : checked) {
+    if (checked.size() > 1) {
+      SKIFF_TRY(context.Print(fmt::format("{}{}\n", clean && &service == &checked.front() ? "" : "\n",
+                                          service.service)));
+    }
+    BuildReport report;
+    report.warnings = service.warnings;
+    if (service.mistakes.HasErrors()) report.error = service.mistakes.list().front().error;
+    SKIFF_TRY(context.Print(WarningsText(report, service.sources.File(service.file))));
+    for (const Diagnostic& mistake : service.mistakes.list()) {
+      context.Report(mistake.error, &service.sources);
+    }
+    clean = clean && service.warnings.empty() && !report.error;
+  }
+  return clean ? 0 : kExitFailure;
 }
 
 Json BakeTarget(const schema::Project& project, const schema::Service& service) {
@@ -113,7 +143,7 @@ Status BuildBefore(Context& context, const schema::LoadResult& model, const Buil
 }
 
 Result<int> RunBuild(Context& context, const Arguments& arguments) {
-  SKIFF_TRY(RefuseFlags(arguments, {"push", "check", "provenance", "sbom"}));
+  SKIFF_TRY(CheckAttestations(context, arguments, {}));
   compose::BuildOptions options;
   options.services = arguments.operands();
   options.with_dependencies = arguments.Bool("with-dependencies");
@@ -135,6 +165,7 @@ Result<int> RunBuild(Context& context, const Arguments& arguments) {
     SKIFF_TRY(context.Print(BakeFile(model->project, options.services)));
     return 0;
   }
+  if (arguments.Bool("check")) return PrintChecks(context, *model, options);
   if (context.globals.dry_run) return 0;
   const bool quiet = arguments.Bool("quiet");
   SKIFF_ASSIGN(const auto built, Build(context, *model, options, quiet));
@@ -147,6 +178,13 @@ Result<int> RunBuild(Context& context, const Arguments& arguments) {
     } else if (!context.json_progress()) {
       context.PrintError(fmt::format(" Image {} Built\n", service.image));
     }
+  }
+  if (arguments.Bool("push")) {
+    compose::PushOptions push;
+    push.services = arguments.operands();
+    push.with_dependencies = options.with_dependencies;
+    push.quiet = quiet;
+    SKIFF_TRY(PushServices(context, *model, push));
   }
   return 0;
 }

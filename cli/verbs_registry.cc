@@ -19,6 +19,12 @@ Status PullServices(Context& context, const schema::LoadResult& model,
   return compose::Pull(use, model.project, options, AccessOf(context));
 }
 
+Status PushServices(Context& context, const schema::LoadResult& model,
+                    const compose::PushOptions& options) {
+  SKIFF_ASSIGN(const compose::Context use, context.ComposeContext(model.sources.get()));
+  return compose::Push(use, model.project, options, AccessOf(context));
+}
+
 Result<int> RunComposePull(Context& context, const Arguments& arguments) {
   SKIFF_TRY(CheckChoice(arguments, "policy", {"", "missing", "always"}));
   compose::PullOptions options;
@@ -40,8 +46,7 @@ Result<int> RunComposePush(Context& context, const Arguments& arguments) {
   options.ignore_failures = arguments.Bool("ignore-push-failures");
   options.quiet = arguments.Bool("quiet");
   SKIFF_ASSIGN(const schema::LoadResult* model, LoadModel(context, options.services));
-  SKIFF_ASSIGN(const compose::Context use, context.ComposeContext(model->sources.get()));
-  SKIFF_TRY(compose::Push(use, model->project, options, AccessOf(context)));
+  SKIFF_TRY(PushServices(context, *model, options));
   return 0;
 }
 

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "base/diagnostic.h"
 #include "base/source.h"
 #include "builder/build.h"
 #include "compose/use_cases.h"
@@ -40,6 +41,18 @@ struct BuildTools {
 struct BuiltService {
   std::string service, image, id;
 };
+
+// What the file of a service says without being built.
+struct CheckedService {
+  std::string service;
+  SourceMap sources;
+  uint32_t file = SourceSpan::kNoFile;  // The Dockerfile.
+  std::vector<builder::LintWarning> warnings;
+  Diagnostics mistakes;  // Those of the file, or the first one of the plan.
+};
+// Sorted by service. Base images that are not here are assumed.
+Result<std::vector<CheckedService>> Check(const Context& context, const schema::Project& project,
+                                          const BuildOptions& options, const BuildTools& tools);
 
 // Builds at once what does not depend on each other; a service waits for those whose result it
 // names: additional_contexts "service:x", or FROM the image of x. Equal steps are done once.

@@ -178,4 +178,35 @@ Result<std::vector<BuiltService>> Build(const Context& context, const schema::Pr
   return built;
 }
 
+Result<std::vector<CheckedService>> Check(const Context& context, const schema::Project& project,
+                                          const BuildOptions& options, const BuildTools& tools) {
+  SKIFF_ASSIGN(const std::set<std::string> selected, Select(context, project, options));
+  const builder::ImageResolver here = builder::LocalImages(*context.engine);
+  std::vector<CheckedService> out;
+  for (const std::string& name : selected) {
+    ServiceBuild build;
+    SKIFF_TRY(ReadServiceBuild(*context.engine, project, project.services.at(name), options, tools,
+                               build));
+    build.plan.images = [&here](const std::string& reference, const builder::Platform& platform) {
+      auto image = here(reference, platform);
+      return image ? image : builder::AssumedImages()(reference, platform);
+    };
+    CheckedService checked;
+    checked.service = name;
+    checked.file = build.file;
+    checked.mistakes = build.diagnostics;
+    if (!checked.mistakes.HasErrors()) {
+      SKIFF_ASSIGN(const builder::LintOptions lint,
+                   builder::LintOptionsOf(build.dockerfile, build.plan));
+      builder::Linter linter(lint);
+      const auto plan = builder::PlanBuild(build.dockerfile, build.plan, linter);
+      if (!plan) checked.mistakes.AddError(plan.error());
+      checked.warnings = linter.warnings();
+    }
+    checked.sources = std::move(build.sources);
+    out.push_back(std::move(checked));
+  }
+  return out;
+}
+
 }  // namespace skiff::compose

@@ -129,8 +129,8 @@ class Reader {
       name = Shown(project_, path);
       text = std::move(*read);
     }
-    const uint32_t file = out_.sources.Add(name, std::move(text));
-    out_.dockerfile = builder::ParseDockerfile(out_.sources, file, out_.diagnostics);
+    out_.file = out_.sources.Add(name, std::move(text));
+    out_.dockerfile = builder::ParseDockerfile(out_.sources, out_.file, out_.diagnostics);
     out_.diagnostics.SortAndDeduplicate();
     if (remote_ != nullptr) {
       // It has what it is meant to have.

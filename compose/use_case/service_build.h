@@ -16,6 +16,7 @@ struct ServiceBuild {
   const schema::Service* service = nullptr;
   std::string image;
   SourceMap sources;
+  uint32_t file = SourceSpan::kNoFile;  // The Dockerfile.
   builder::Dockerfile dockerfile;
   Diagnostics diagnostics;
   std::optional<builder::IgnoreMatcher> ignore;

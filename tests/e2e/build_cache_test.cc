@@ -194,5 +194,15 @@ TEST_F(BuildCacheTest, ComposeFilesNameCaches) {
   EXPECT_EQ(Cached(again.err), 5u) << again.err;
 }
 
+TEST_F(BuildCacheTest, BuildPushesServicesThatHaveAName) {
+  const std::string name = StartRegistry() + "/app:pushed";
+  WriteProject("name: pushed\nservices:\n  app: {image: '" + name +
+               "', build: {context: ., network: none}}\n"
+               "  nameless: {build: {context: ., network: none}}\n");
+  Succeed({"build", "--push"});
+  Succeed({"image", "rm", name});
+  Succeed({"docker", "pull", name});
+}
+
 }  // namespace
 }  // namespace skiff::e2e

@@ -142,5 +142,36 @@ TEST_F(ComposeBuildTest, AFailureNamesItsPlaceAndStartsNothing) {
   EXPECT_THAT(cycle.err, HasSubstr("a"));
 }
 
+TEST_F(ComposeBuildTest, CheckTellsWhatIsWrongWithEachFile) {
+  WriteFile("good/Dockerfile", "FROM busybox\nCMD [\"true\"]\n");
+  WriteFile("bad/Dockerfile", "FROM not/here\nCMD true\n");
+  WriteProject("services:\n  good: {build: good}\n  bad: {build: bad}\n");
+  const Outcome all = Skiff({"build", "--check"});
+  EXPECT_THAT(all, ExitsWith(1)) << all;
+  EXPECT_THAT(all.out, HasSubstr("bad\nCheck complete, 1 warning has been found!\n"));
+  EXPECT_THAT(all.out, HasSubstr("WARNING: JSONArgsRecommended"));
+  EXPECT_THAT(all.out, HasSubstr("\ngood\nCheck complete, no warnings found.\n"));
+  EXPECT_EQ(Succeed({"build", "--check", "good"}), "Check complete, no warnings found.\n");
+  WriteFile("bad/Dockerfile", "FROM busybox\nRUNN true\n");
+  EXPECT_THAT(Skiff({"build", "--check"}).err, HasSubstr("unknown instruction: RUNN"));
+  EXPECT_THAT(Skiff({"docker", "image", "inspect", "p-good"}), ExitsWith(1));
+}
+
+TEST_F(ComposeBuildTest, AttestationsThatNobodyMakesAreSaid) {
+  WriteFile("Dockerfile", "FROM busybox\nCMD true\n");
+  WriteProject("services:\n  web: {build: .}\n");
+  EXPECT_THAT(Skiff({"build", "--provenance=false", "--sbom=false"}), Succeeds());
+  EXPECT_THAT(Skiff({"build", "--sbom=true"}).err, HasSubstr("(sbom) cannot be made"));
+  const Outcome built =
+      Skiff({"docker", "build", "--progress=plain", "--attest",
+             "type=provenance,mode=min,inline-only=true", "--attest", "type=sbom,disabled=true",
+             "."});
+  EXPECT_THAT(built, Succeeds()) << built;
+  EXPECT_THAT(built.err, HasSubstr("warning: the provenance of the image is not attested"));
+  EXPECT_THAT(built.err, HasSubstr("\n 1 warning found (use --check to expand):\n"
+                                   " - JSONArgsRecommended: "));
+  EXPECT_THAT(built.err, HasSubstr("(line 2)\n"));
+}
+
 }  // namespace
 }  // namespace skiff::e2e
