@@ -126,6 +126,8 @@ struct BuilderOptions {
   std::string cache_folder;
   std::function<int64_t()> now;  // Nanoseconds since the epoch.
   int cancel_fd = -1;            // Readable: every build stops.
+  // Bytes of layers that only the cache needs; absent: no limit. Builder::Finish() keeps to it.
+  std::optional<int64_t> cache_limit;
 
   // -- what is reached over a network --
   // How the registry that has an image is reached; empty: without credentials.
@@ -148,6 +150,10 @@ class Builder {
   Result<BuiltImage> Build(const BuildPlan& plan, const BuildSettings& settings,
                            BuildProgress& progress);
 
+  // Once all builds are done: when they have made layers, those of the cache that have not been used
+  // for longest are given up until no more than the limit remain. In effect after Commit().
+  Status Finish();
+
   class Shared;
 
  private:
@@ -166,6 +172,7 @@ struct PruneOptions {
   bool all = false;                  // Also what an image still uses.
   std::optional<int64_t> keep_size;  // Bytes: only until no more than this remain.
   int64_t unused_since = 0;          // Only what was used before this time; 0: all.
+  bool mounts = true;                // Contents of cache mounts, too.
 };
 struct PrunedCache {
   std::vector<std::string> entries;

@@ -114,6 +114,7 @@ Result<Made> PlanAndBuild(Context& context, const Arguments& arguments, BuildReq
   Made made;
   auto image = builder.Build(plan, settings, reporter);
   for (const std::string& id : request.layout_images) SKIFF_TRY(engine->RemoveImage(id, false));
+  SKIFF_TRY(builder.Finish());
   // What was made before a failure stays in the cache.
   const Status committed = engine->Commit();
   if (!image) return Fail(std::move(image.error()));

@@ -1,6 +1,7 @@
 #include "cli/build_settings.h"
 
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 #include <algorithm>
 #include <array>
@@ -182,8 +183,31 @@ std::string BuildCacheFolder(Context& context) {
   return context.EngineOptions().root + "/build";
 }
 
+namespace {
+
+// SKIFF_BUILD_CACHE_LIMIT, "none" for none; else a tenth of the file system.
+Result<std::optional<int64_t>> CacheLimit(Context& context) {
+  const std::string chosen = context.Variable("SKIFF_BUILD_CACHE_LIMIT");
+  if (chosen == "none") return std::nullopt;
+  if (!chosen.empty()) {
+    auto bytes = ParseBytes(chosen);
+    if (!bytes) {
+      return Fail(Code::kInvalidArgument,
+                  "SKIFF_BUILD_CACHE_LIMIT is neither a size nor \"none\": " + chosen);
+    }
+    return *bytes;
+  }
+  struct statvfs info = {};
+  // Before the first build there may be no folder yet, and no cache either.
+  if (::statvfs(context.EngineOptions().root.c_str(), &info) != 0) return std::nullopt;
+  return static_cast<int64_t>(info.f_blocks / 10 * info.f_frsize);
+}
+
+}  // namespace
+
 Result<builder::BuilderOptions> ReadBuilderOptions(Context& context) {
   builder::BuilderOptions options;
+  SKIFF_ASSIGN(options.cache_limit, CacheLimit(context));
   options.cache_folder = BuildCacheFolder(context);
   options.now = context.around().now;
   options.registry = [&context](const std::string& reference) {

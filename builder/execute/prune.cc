@@ -5,12 +5,14 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "base/atomic_file.h"
 #include "base/failpoint.h"
 #include "base/text.h"
 #include "builder/build.h"
+#include "builder/execute/shared.h"
 #include "builder/execute/source_tree.h"
 
 namespace skiff::builder {
@@ -90,31 +92,50 @@ Result<PrunedCache> PruneCache(engine::Engine& engine, const std::string& cache_
   PrunedCache pruned;
   SKIFF_TRY(Failpoint("build.prune"));
   // First what can be made again at once: contents of cache mounts, digests.
-  SKIFF_ASSIGN(pruned.bytes, PruneMounts(cache_folder + "/mounts", options.unused_since));
-  if (options.unused_since == 0) SKIFF_TRY(RemoveTree(cache_folder + "/digests"));
+  if (options.mounts) {
+    SKIFF_ASSIGN(pruned.bytes, PruneMounts(cache_folder + "/mounts", options.unused_since));
+    if (options.unused_since == 0) SKIFF_TRY(RemoveTree(cache_folder + "/digests"));
+  }
   SKIFF_ASSIGN(std::vector<engine::CacheEntry> entries, engine.ListCacheEntries());
   SKIFF_ASSIGN(const std::set<std::string> used, LayersOfImages(engine));
   std::ranges::sort(entries, {}, &engine::CacheEntry::used_at);
-  // Several entries may name one layer.
-  std::set<std::string> counted;
+  if (!options.all) {
+    std::erase_if(entries, [&](const engine::CacheEntry& entry) {
+      return std::ranges::any_of(
+          entry.layers, [&](const std::string& layer) { return used.contains(layer); });
+    });
+  }
+  // Several entries may name one layer: it goes with the last of them.
+  std::map<std::string, int> users;
   int64_t total = 0;
   for (const engine::CacheEntry& entry : entries) {
-    const bool is_new = !entry.layers.empty() && counted.insert(entry.layers[0]).second;
-    if (is_new) total += SizeOf(entry);
+    if (!entry.layers.empty() && users[entry.layers[0]]++ == 0) total += SizeOf(entry);
   }
   for (const engine::CacheEntry& entry : entries) {
     if (options.keep_size && total <= *options.keep_size) break;
     if (options.unused_since != 0 && entry.used_at >= options.unused_since) continue;
-    const bool needed = std::ranges::any_of(
-        entry.layers, [&](const std::string& layer) { return used.contains(layer); });
-    if (needed && !options.all) continue;
     SKIFF_TRY(engine.RemoveCacheEntry(entry.key));
     pruned.entries.push_back(entry.key);
-    if (!entry.layers.empty() && counted.erase(entry.layers[0]) > 0) total -= SizeOf(entry);
+    if (!entry.layers.empty() && --users[entry.layers[0]] == 0) total -= SizeOf(entry);
   }
   SKIFF_ASSIGN(const int64_t collected, engine.CollectGarbage());
   pruned.bytes += collected;
   return pruned;
+}
+
+Status Builder::Finish() {
+  if (!shared_->options().cache_limit || shared_->layers_made() == 0) return {};
+  PruneOptions options;
+  options.keep_size = shared_->options().cache_limit;
+  options.mounts = false;
+  // Most of the time nothing has to go.
+  SKIFF_ASSIGN(const std::vector<engine::CacheEntry> entries,
+               shared_->engine().ListCacheEntries());
+  int64_t most = 0;
+  for (const engine::CacheEntry& entry : entries) most += SizeOf(entry);
+  if (most <= *options.keep_size) return {};
+  SKIFF_TRY(PruneCache(shared_->engine(), shared_->options().cache_folder, options));
+  return {};
 }
 
 }  // namespace skiff::builder

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <future>
 #include <map>
@@ -34,6 +35,8 @@ class Builder::Shared {
   const BuilderOptions& options() const { return options_; }
   int64_t now() const { return options_.now(); }
   RemoteCache& remote_cache() { return remote_cache_; }
+  void CountLayer() { ++layers_made_; }
+  int layers_made() const { return layers_made_; }
 
   // Runs `make` for the first caller with this key; the others wait for what comes out.
   Result<MadeLayer> Once(const std::string& key, const std::function<Result<MadeLayer>()>& make);
@@ -56,6 +59,7 @@ class Builder::Shared {
   engine::Engine& engine_;
   BuilderOptions options_;
   RemoteCache remote_cache_;
+  std::atomic<int> layers_made_ = 0;
   std::mutex mutex_;
   Table<MadeLayer> layers_;
   Table<ImageDescription> images_;

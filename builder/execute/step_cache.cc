@@ -64,6 +64,7 @@ Result<MadeLayer> BuildSession::Commit(engine::WritableLayer& layer) {
   engine::CommitLayerOptions options;
   if (plan_.source_date_epoch) options.latest_time = *plan_.source_date_epoch * 1'000'000'000;
   SKIFF_TRY(Failpoint("build.commit_layer"));
+  shared_.CountLayer();
   SKIFF_ASSIGN(const engine::Layer committed, shared_.engine().CommitLayer(layer, options));
   MadeLayer made;
   made.diff_id = committed.diff_id;

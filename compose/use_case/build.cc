@@ -93,6 +93,8 @@ class Runner {
         builds_(builds),
         builder_(*context.engine, tools.builder) {}
 
+  Status Finish() { return builder_.Finish(); }
+
   Result<std::vector<BuiltService>> Run() {
     std::map<std::string, std::promise<bool>> promises;
     for (const auto& [name, build] : builds_) {
@@ -167,12 +169,14 @@ Result<std::vector<BuiltService>> Build(const Context& context, const schema::Pr
     return context.engine->InspectImage(entry.second->image).has_value();
   });
   if (builds.empty()) return std::vector<BuiltService>();
-  auto built = Runner(context, options, tools, builds).Run();
+  Runner runner(context, options, tools, builds);
+  auto built = runner.Run();
   for (const auto& [name, build] : builds) {
     for (const std::string& id : build->layout_images) {
       SKIFF_TRY(context.engine->RemoveImage(id, false));
     }
   }
+  SKIFF_TRY(runner.Finish());
   const Status committed = context.engine->Commit();
   if (built) SKIFF_TRY(committed);
   return built;

@@ -24,7 +24,8 @@ class LayerDraft : public WritableLayer {
 
   // Folders, for a container: hexadecimal ids bottom first, and the upper and work folder.
   const std::vector<std::string>& layer_ids() const { return layer_ids_; }
-  std::string folder() const { return work_->path(); }
+  // Other threads ask for these of all drafts, also of one that is being committed.
+  const std::string& folder() const { return folder_; }
   static std::string Upper(const std::string& folder) { return folder + "/layer/diff"; }
   static std::string Work(const std::string& folder) { return folder + "/work"; }
   // What to put below when there is no parent: overlayfs wants one.
@@ -36,7 +37,8 @@ class LayerDraft : public WritableLayer {
   Result<Layer> Commit(const CommitLayerOptions& options);
 
  private:
-  LayerDraft(LayerStore& layers, WorkFolder work) : layers_(layers), work_(std::move(work)) {}
+  LayerDraft(LayerStore& layers, WorkFolder work)
+      : layers_(layers), work_(std::move(work)), folder_(work_->path()) {}
 
   // A folder of the layers below, as it was before the places of mounts made overlayfs copy it.
   struct FolderAbove {
@@ -47,7 +49,8 @@ class LayerDraft : public WritableLayer {
   Status RemoveCopiedFolders(int upper_fd) const;
 
   LayerStore& layers_;
-  std::optional<WorkFolder> work_;
+  std::optional<WorkFolder> work_;  // None: committed.
+  const std::string folder_;
   std::string id_;
   std::vector<std::string> parents_;
   std::vector<std::string> layer_ids_;

@@ -481,5 +481,19 @@ TEST_F(BuildTest, AnOciLayoutInAFolderIsAnOutputAndABase) {
               HasSubstr("cannot open the OCI layout"));
 }
 
+TEST_F(BuildTest, TheCacheKeepsToItsLimit) {
+  environment()["SKIFF_BUILD_CACHE_LIMIT"] = "5MB";
+  const auto build = [&](const std::string& name) {
+    Build("FROM busybox\nRUN : " + name + "; head -c 2000000 /dev/urandom > /x\n");
+    Succeed({"image", "rm", "x"});
+  };
+  for (const char* name : {"one", "two", "three", "four"}) build(name);
+  EXPECT_EQ(CachedSteps(), 1u) << "the latest";
+  WriteFile("Dockerfile", "FROM busybox\nRUN : one; head -c 2000000 /dev/urandom > /x\n");
+  EXPECT_EQ(CachedSteps(), 0u) << "the oldest has gone";
+  environment()["SKIFF_BUILD_CACHE_LIMIT"] = "a lot";
+  EXPECT_THAT(TryBuild("FROM busybox\n").err, HasSubstr("SKIFF_BUILD_CACHE_LIMIT is neither"));
+}
+
 }  // namespace
 }  // namespace skiff::e2e
