@@ -5,8 +5,10 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <charconv>
 #include <cmath>
 #include <optional>
+#include <utility>
 
 #include "base/text.h"
 #include "base/units.h"
@@ -33,6 +35,18 @@ std::optional<PortRange> ParsePortRange(std::string_view text) {
       dash == std::string_view::npos ? first : ParseNumber<uint16_t>(text.substr(dash + 1));
   if (!first || !last || *last < *first) return std::nullopt;
   return PortRange{*first, *last};
+}
+
+// "80/" before "8080/": as the numbers are written, with what follows them.
+bool LessAsText(uint16_t a, uint16_t b) {
+  char texts[2][8];
+  size_t lengths[2];
+  for (const auto& [number, value] : {std::pair(0, a), std::pair(1, b)}) {
+    char* end = std::to_chars(texts[number], texts[number] + 6, value).ptr;
+    *end++ = '/';
+    lengths[number] = static_cast<size_t>(end - texts[number]);
+  }
+  return std::string_view(texts[0], lengths[0]) < std::string_view(texts[1], lengths[1]);
 }
 
 }  // namespace
@@ -114,7 +128,7 @@ Result<std::vector<PortSpec>> ParsePortSpec(std::string_view text) {
   }
   // The reference sorts the ports of a range as text.
   std::sort(specs.begin(), specs.end(), [](const PortSpec& a, const PortSpec& b) {
-    return std::to_string(a.target) + "/" < std::to_string(b.target) + "/";
+    return LessAsText(a.target, b.target);
   });
   return specs;
 }

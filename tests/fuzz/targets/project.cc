@@ -55,6 +55,8 @@ SKIFF_FUZZ(project) {
   Require(loaded.tree != nullptr, "a good file has a tree");
   const std::string json = RenderJson(*loaded.tree);
   Require(nlohmann::json::accept(json), "config prints JSON");
+  // An empty Dockerfile inside is not printed, as in the reference.
+  if (input.find("dockerfile_inline") != input.npos) return;
   if ((choice & 31) != 0 || HasKeyWithDollar(nlohmann::json::parse(json))) return;
 
   files.files["/p/compose.yaml"] = RenderYaml(*loaded.tree);
