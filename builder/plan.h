@@ -199,6 +199,10 @@ struct PlanOptions {
   const IgnoreMatcher* ignore = nullptr;  // Of the build context; null: nothing is ignored.
 };
 
+// kUnsupported: the file's "# syntax=" (or the build argument BUILDKIT_SYNTAX) names a frontend other
+// than docker/dockerfile, at its place. Planning does not ask: the file may be read all the same.
+Status CheckFrontend(const Dockerfile& file, const PlanOptions& options);
+
 // The rules of BuildKit's Dockerfile frontend. Warnings go to `linter`. Fails with the first
 // mistake at its place.
 Result<BuildPlan> PlanBuild(const Dockerfile& file, const PlanOptions& options, Linter& linter);

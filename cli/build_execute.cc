@@ -100,6 +100,7 @@ Result<Made> PlanAndBuild(Context& context, const Arguments& arguments, BuildReq
   SKIFF_ASSIGN(engine::Engine * engine, context.Engine());
   SKIFF_ASSIGN(const builder::BuilderOptions options, ReadBuilderOptions(context));
   builder::Builder builder(*engine, options);
+  SKIFF_TRY(builder::CheckFrontend(request.dockerfile, request.options));
   request.options.images = builder.Images(arguments.Bool("pull"), reporter);
   SKIFF_ASSIGN(builder::LintOptions lint,
                builder::LintOptionsOf(request.dockerfile, request.options));

@@ -132,6 +132,7 @@ class Runner {
 
   Result<builder::BuiltImage> PlanAndBuild(ServiceBuild& build) {
     if (build.diagnostics.HasErrors()) return Fail(build.diagnostics.list().front().error);
+    SKIFF_TRY(builder::CheckFrontend(build.dockerfile, build.plan));
     build.plan.images =
         builder_.Images(options_.pull || build.service->build->pull, *tools_.progress);
     SKIFF_ASSIGN(const builder::LintOptions lint,

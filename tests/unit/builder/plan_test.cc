@@ -83,6 +83,26 @@ TEST(PlanTest, MistakesHaveTheirPlace) {
   }
 }
 
+TEST(PlanTest, OnlyTheFrontendOfDockerIsSpokenFor) {
+  for (const char* known : {"docker/dockerfile:1", "docker.io/docker/dockerfile:1.7-labs",
+                            "docker/dockerfile-upstream:master", "dockerfile.v0",
+                            "mirror.example/hub/docker/dockerfile:1 # remark"}) {
+    const auto planned = Plan(std::string("# syntax=") + known + "\nFROM scratch\n");
+    EXPECT_TRUE(CheckFrontend(planned->file, {})) << known;
+  }
+  const auto foreign = Plan("# syntax=example/frontend:2\nFROM scratch\n");
+  const auto checked = CheckFrontend(foreign->file, {});
+  ASSERT_FALSE(checked);
+  EXPECT_EQ(checked.error().message, "the frontend \"example/frontend:2\" is not supported");
+  EXPECT_EQ(checked.error().span.offset, 9u);
+  // What is asked for comes before what the file says.
+  PlanOptions options;
+  options.arguments["BUILDKIT_SYNTAX"] = "docker/dockerfile";
+  EXPECT_TRUE(CheckFrontend(foreign->file, options));
+  options.arguments["BUILDKIT_SYNTAX"] = "example/other";
+  EXPECT_FALSE(CheckFrontend(Plan("FROM scratch\n")->file, options));
+}
+
 TEST(PlanTest, EveryMistakeOfAFileIsTold) {
   const auto planned = Plan("FROM a\nFNTRYPOINT x\nENV\nRUN ok\nCOPY a\n");
   std::vector<std::string> messages;
