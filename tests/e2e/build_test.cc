@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <filesystem>
+#include <set>
 
 #include "tests/e2e/support/skiff_test.h"
 
@@ -258,6 +259,43 @@ TEST_F(BuildTest, MountsLeaveNothingButWhatTheCommandWrote) {
   EXPECT_EQ(found.out, "");
   const Outcome missing = TryBuild("FROM busybox\nRUN --mount=type=secret,id=none,required true\n");
   EXPECT_THAT(missing.err, HasSubstr("secret none: not found"));
+}
+
+// Each step does what it may, with links that lead to this machine's folders where it could be led.
+TEST_F(BuildTest, MountsStayInsideWhateverLinksSay) {
+  const std::string outside = directory() + "/outside";
+  fs::create_directories(outside + "/stub");
+  WriteFile("../outside/secret", "secret\n");
+  WriteFile("input", "in\n");
+  const std::string file =
+      // An image whose links lead to its root, and to a folder of this machine.
+      "FROM busybox AS evil\n"
+      "RUN mkdir /dir && ln -s / /root-link && ln -s " + outside + " /out && echo mine > /dir/f\n"
+      "FROM evil\n"
+      // The source of a mount.
+      "RUN --mount=type=bind,from=evil,source=/root-link,target=/m ls /m/dir > /sources\n"
+      "RUN --mount=type=cache,id=a,from=evil,source=/root-link/dir,target=/m cat /m/f >> /sources\n"
+      // Its target.
+      "RUN --mount=type=bind,target=/out/deep cat /out/deep/input > /targets\n"
+      "RUN --mount=type=cache,id=b,target=/out/stub echo x > /out/stub/written\n"
+      // A place of a mount that the step puts elsewhere before it is taken away.
+      "RUN --mount=type=tmpfs,target=/place/stub mv /place /moved && ln -s " + outside +
+      " /place\n"
+      // What is planted in a cache for the next step.
+      "RUN --mount=type=cache,id=c,target=/c ln -s " + outside + " /c/sub; echo x > /c/kept\n"
+      "RUN --mount=type=cache,id=c,target=/c cat /c/sub/secret; cat /c/kept > /caches\n"
+      // Writes to the context.
+      "RUN --mount=type=bind,target=/w,rw echo changed > /w/input; echo new > /w/new; "
+      "cat /w/input > /context\n";
+  Build(file);
+  EXPECT_EQ(Run("cat /sources /targets /caches /context"), "f\nmine\nin\nx\nchanged\n");
+  EXPECT_EQ(ReadProjectFile("input"), "in\n");
+  EXPECT_FALSE(fs::exists(project_directory() + "/new"));
+  std::set<std::string> names;
+  for (const auto& entry : fs::recursive_directory_iterator(outside)) {
+    names.insert(entry.path().string().substr(outside.size()));
+  }
+  EXPECT_EQ(names, (std::set<std::string>{"/secret", "/stub"}));
 }
 
 TEST_F(BuildTest, ContextsComeOnStandardInput) {
