@@ -111,6 +111,7 @@ class FakeEngine : public Engine {
   Result<PulledImage> PullImage(std::string_view ref, const PullOptions& options) override;
   Result<PushedImage> PushImage(std::string_view ref, const PushOptions& options) override;
   Result<std::string> ResolveImage(std::string_view ref, const RegistryAccess& access) override;
+  Result<bool> HasLayer(std::string_view diff_id) override;
   Result<OfferedImage> AskForImage(const ImagePlace& place) override;
   Status FetchLayers(const ImagePlace& place, const std::vector<std::string>& diff_ids) override;
   Result<PushedImage> SendImage(const ImagePlace& place, const std::string& config) override;

@@ -260,6 +260,7 @@ class Images {
   virtual Result<PushedImage> PushImage(std::string_view ref, const PushOptions& options) = 0;
   // The digest of what the registry has by this name at this moment. Nothing is stored.
   virtual Result<std::string> ResolveImage(std::string_view ref, const RegistryAccess& access) = 0;
+  virtual Result<bool> HasLayer(std::string_view diff_id) = 0;
   // An image elsewhere without its layers. Nothing is stored.
   virtual Result<OfferedImage> AskForImage(const ImagePlace& place) = 0;
   // Of its layers those with these diff ids that are not here. Each is kept by an image or a cache

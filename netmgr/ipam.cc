@@ -64,7 +64,7 @@ Usable UsableOf(const IpPrefix& subnet) {
 }  // namespace
 
 std::vector<AddressPool> DefaultPools() {
-  return {{Prefix("172.18.0.0/15"), 24},
+  return {{Prefix("172.18.0.0/15"), 22},
           {Prefix("172.20.0.0/14"), 24},
           {Prefix("172.24.0.0/13"), 24},
           {Prefix("192.168.0.0/16"), 24}};

@@ -20,8 +20,9 @@ struct AddressPool {
   IpPrefix pool;
   int length = 24;
 };
-// Room for thousands of projects inside docker's own ranges: /24s of 172.18.0.0/15, 172.20.0.0/14,
-// 172.24.0.0/13, then /24s of 192.168.0.0/16. 172.17.0.0/16 is left to the default bridge.
+// Room for thousands of projects inside docker's own ranges: 128 /22s of 172.18.0.0/15, with as many
+// addresses as a bridge takes containers (1,023 ports), then /24s of 172.20.0.0/14, 172.24.0.0/13
+// and 192.168.0.0/16. 172.17.0.0/16 is left to the default bridge.
 std::vector<AddressPool> DefaultPools();
 
 // The first piece of `pools` that overlaps none of `taken` (subnets of all networks, routes and

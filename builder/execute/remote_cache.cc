@@ -55,10 +55,21 @@ Result<bool> RemoteCache::ReadLocalImage(const CachePlace& place) {
     return Fail(config.error());
   }
   SKIFF_ASSIGN(const auto steps, engine::ReadCachedSteps(*config));
-  for (const engine::CachedStep& step : steps) {
-    SKIFF_TRY(Keep(step.key, {0, step.diff_id, step.size, step.created_at}));
-  }
+  Learn(steps, std::nullopt);
   return !steps.empty();
+}
+
+// Without a source: the layers are here.
+void RemoteCache::Learn(const std::vector<engine::CachedStep>& steps,
+                        std::optional<Source> source) {
+  const std::lock_guard lock(mutex_);
+  const size_t number = sources_.size();
+  if (source) sources_.push_back(std::move(*source));
+  for (const engine::CachedStep& step : steps) {
+    const bool is_new =
+        steps_.emplace(step.key, Step{step.diff_id, step.size, step.created_at}).second;
+    if (is_new && source) elsewhere_.emplace(step.diff_id, number);
+  }
 }
 
 Status RemoteCache::ReadOnce(const CachePlace& place) {
@@ -76,13 +87,7 @@ Status RemoteCache::ReadOnce(const CachePlace& place) {
   SKIFF_ASSIGN(const auto steps, StepsOf(offered.config));
   // What is fetched later is of what was read now.
   SKIFF_ASSIGN(from.reference, Pinned(from, offered.digest));
-  const std::lock_guard lock(mutex_);
-  const size_t source = sources_.size();
-  sources_.push_back({std::move(from), place.Shown()});
-  for (const engine::CachedStep& step : steps) {
-    steps_.emplace(step.key, Step{source, step.diff_id, step.size, step.created_at});
-    elsewhere_.emplace(step.diff_id, source);
-  }
+  Learn(steps, Source{std::move(from), place.Shown()});
   return {};
 }
 
@@ -94,30 +99,36 @@ Status RemoteCache::Read(const CachePlace& place) {
   return read_.emplace(id, ReadOnce(place)).first->second;
 }
 
-std::optional<MadeLayer> RemoteCache::Find(const std::string& key) {
-  const std::lock_guard lock(mutex_);
-  const auto it = steps_.find(key);
-  if (it == steps_.end()) return std::nullopt;
+Result<std::optional<MadeLayer>> RemoteCache::Find(const std::string& key) {
+  Step step;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto it = steps_.find(key);
+    if (it == steps_.end()) return std::optional<MadeLayer>();
+    step = it->second;
+    if (elsewhere_.contains(step.diff_id)) found_.insert(key);
+  }
+  SKIFF_ASSIGN(const bool here, engine_.HasLayer(step.diff_id));
+  if (here) SKIFF_TRY(Keep(key, step));
   MadeLayer made;
-  made.diff_id = it->second.diff_id;
-  made.created_at = it->second.created_at;
-  made.size = it->second.size;
+  made.diff_id = step.diff_id;
+  made.created_at = step.created_at;
+  made.size = step.size;
   made.cached = true;
-  return made;
+  return std::optional(std::move(made));
 }
 
 Status RemoteCache::Fetch(const std::vector<std::string>& layers, BuildProgress& progress) {
   const std::lock_guard fetching(fetch_mutex_);
   std::map<size_t, std::vector<std::string>> wanted;  // By source.
   std::map<size_t, Source> sources;
-  {
+  for (const std::string& layer : layers) {
+    SKIFF_ASSIGN(const bool here, engine_.HasLayer(layer));
     const std::lock_guard lock(mutex_);
-    for (const std::string& layer : layers) {
-      const auto it = elsewhere_.find(layer);
-      if (it == elsewhere_.end()) continue;
-      wanted[it->second].push_back(layer);
-      sources.emplace(it->second, sources_[it->second]);
-    }
+    const auto it = elsewhere_.find(layer);
+    if (here || it == elsewhere_.end()) continue;
+    wanted[it->second].push_back(layer);
+    sources.emplace(it->second, sources_[it->second]);
   }
   for (const auto& [number, diff_ids] : wanted) {
     const Source& source = sources.at(number);
@@ -133,13 +144,13 @@ Status RemoteCache::Fetch(const std::vector<std::string>& layers, BuildProgress&
     {
       const std::lock_guard lock(mutex_);
       const std::set<std::string> fresh(diff_ids.begin(), diff_ids.end());
-      for (const auto& [key, known] : steps_) {
-        if (fresh.contains(known.diff_id)) here.emplace(key, known);
+      for (const std::string& key : found_) {
+        if (const Step& known = steps_.at(key); fresh.contains(known.diff_id)) {
+          here.emplace(key, known);
+        }
       }
     }
     for (const auto& [key, known] : here) SKIFF_TRY(Keep(key, known));
-    const std::lock_guard lock(mutex_);
-    for (const std::string& layer : diff_ids) elsewhere_.erase(layer);
   }
   return {};
 }

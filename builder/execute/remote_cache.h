@@ -11,14 +11,15 @@
 #include "base/error.h"
 #include "builder/build.h"
 #include "builder/cache_place.h"
+#include "engine-core/image_config.h"
 
 namespace skiff::builder {
 
 struct MadeLayer;
 
 // What caches elsewhere know (--cache-from). Steps are found by their keys; a layer comes when
-// something has to stand on it, so that what only leads to other steps is never fetched. Thread
-// safe.
+// something has to stand on it, so that what only leads to other steps is never fetched. The engine
+// keeps what was found and is here, and learns nothing else from others. Thread safe.
 class RemoteCache {
  public:
   using AccessOf = std::function<Result<engine::RegistryAccess>(const std::string& reference)>;
@@ -29,8 +30,8 @@ class RemoteCache {
   // Reads what a place knows, once. The image of this name here comes before the registry's.
   // kNotFound, kUnavailable, kPermissionDenied; kUnsupported: there is no cache of ours in it.
   Status Read(const CachePlace& place);
-  std::optional<MadeLayer> Find(const std::string& key);
-  // Brings here what of these layers only a cache has, and makes its steps known to the engine.
+  Result<std::optional<MadeLayer>> Find(const std::string& key);
+  // Brings here what of these layers only a cache has.
   Status Fetch(const std::vector<std::string>& layers, BuildProgress& progress);
 
  private:
@@ -39,7 +40,6 @@ class RemoteCache {
     std::string shown;
   };
   struct Step {
-    size_t source = 0;
     std::string diff_id;
     int64_t size = 0;
     int64_t created_at = 0;
@@ -48,6 +48,7 @@ class RemoteCache {
   Status ReadOnce(const CachePlace& place);
   Result<engine::ImagePlace> PlaceOf(const CachePlace& place) const;
   Result<bool> ReadLocalImage(const CachePlace& place);
+  void Learn(const std::vector<engine::CachedStep>& steps, std::optional<Source> source);
   Status Keep(const std::string& key, const Step& step);
 
   engine::Engine& engine_;
@@ -58,7 +59,8 @@ class RemoteCache {
   std::mutex mutex_;                     // Of what follows.
   std::vector<Source> sources_;
   std::map<std::string, Step> steps_;          // By key.
-  std::map<std::string, size_t> elsewhere_;    // Sources of layers that are not here.
+  std::set<std::string> found_;                // Keys that a step of this command had.
+  std::map<std::string, size_t> elsewhere_;    // Sources of layers that may not be here.
 };
 
 }  // namespace skiff::builder

@@ -23,7 +23,7 @@ bool BuildSession::UsesCache(const PlannedStage& stage) const {
 Result<std::optional<MadeLayer>> BuildSession::FindLayer(const std::string& key) {
   SKIFF_ASSIGN(std::optional<engine::CacheEntry> entry, shared_.engine().FindCacheEntry(key));
   if (!entry || entry->layers.size() != 1) {
-    std::optional<MadeLayer> elsewhere = shared_.remote_cache().Find(key);
+    SKIFF_ASSIGN(std::optional<MadeLayer> elsewhere, shared_.remote_cache().Find(key));
     if (elsewhere) Remember(key, *elsewhere);
     return elsewhere;
   }

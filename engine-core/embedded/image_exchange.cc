@@ -216,6 +216,11 @@ Result<Fd> OpenLayout(const std::string& folder) {
 
 }  // namespace
 
+Result<bool> EmbeddedEngine::HasLayer(std::string_view diff_id) {
+  SKIFF_TRY(Open());
+  return layers_.HasLayer(image::DigestHex(diff_id));
+}
+
 Result<OfferedImage> EmbeddedEngine::AskForImage(const ImagePlace& place) {
   SKIFF_ASSIGN(const auto use, UseImages());
   if (!place.folder.empty()) {

@@ -334,6 +334,13 @@ std::string TextOf(const ImagePlace& place) {
 
 }  // namespace
 
+Result<bool> FakeEngine::HasLayer(std::string_view diff_id) {
+  const std::lock_guard lock(shared_->mutex);
+  return std::ranges::any_of(shared_->images, [&](const auto& entry) {
+    return std::ranges::count(entry.second.layers, diff_id) > 0;
+  });
+}
+
 Result<OfferedImage> FakeEngine::AskForImage(const ImagePlace& place) {
   const std::lock_guard lock(shared_->mutex);
   SKIFF_TRY(shared_->Record("AskForImage " + TextOf(place)));

@@ -44,10 +44,10 @@ TEST(AddressTest, Arithmetic) {
 
 TEST(IpamTest, ChoosesTheFirstFreePiece) {
   const auto pools = DefaultPools();
-  EXPECT_EQ(ChooseSubnet(pools, {})->Text(), "172.18.0.0/24");
+  EXPECT_EQ(ChooseSubnet(pools, {})->Text(), "172.18.0.0/22");
   const std::vector<IpPrefix> taken = {Prefix("172.18.0.0/24"), Prefix("172.18.1.7/32"),
                                        Prefix("172.18.2.0/23")};
-  EXPECT_EQ(ChooseSubnet(pools, taken)->Text(), "172.18.4.0/24");
+  EXPECT_EQ(ChooseSubnet(pools, taken)->Text(), "172.18.4.0/22");
   EXPECT_EQ(ChooseSubnet(pools, std::vector{Prefix("172.16.0.0/12")})->Text(), "192.168.0.0/24");
   const auto none =
       ChooseSubnet(pools, std::vector{Prefix("172.16.0.0/12"), Prefix("192.168.0.0/16")});
