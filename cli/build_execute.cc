@@ -114,11 +114,15 @@ Result<Made> PlanAndBuild(Context& context, const Arguments& arguments, BuildReq
   SKIFF_TRY(linter.Verdict());
   Made made;
   auto image = builder.Build(plan, settings, reporter);
-  for (const std::string& id : request.layout_images) SKIFF_TRY(engine->RemoveImage(id, false));
-  SKIFF_TRY(builder.Finish());
+  Status finished = builder.Finish();
+  for (const std::string& id : request.layout_images) {
+    const auto removed = engine->RemoveImage(id, false);
+    if (!removed && finished) finished = Fail(removed.error());
+  }
   // What was made before a failure stays in the cache.
   const Status committed = engine->Commit();
   if (!image) return Fail(std::move(image.error()));
+  SKIFF_TRY(finished);
   SKIFF_TRY(committed);
   SKIFF_TRY(WriteBuildOutputs(context, outputs, *image, reporter));
   made.image = std::move(*image);

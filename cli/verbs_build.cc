@@ -67,8 +67,8 @@ Result<int> PrintChecks(Context& context, const schema::LoadResult& model,
   bool clean = true;
   for (const compose::CheckedService& service : checked) {
     if (checked.size() > 1) {
-      SKIFF_TRY(context.Print(fmt::format("{}{}\n", clean && &service == &checked.front() ? "" : "\n",
-                                          service.service)));
+      const bool first = &service == &checked.front();
+      SKIFF_TRY(context.Print((first ? "" : "\n") + service.service + "\n"));
     }
     BuildReport report;
     report.warnings = service.warnings;

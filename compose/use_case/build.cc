@@ -172,13 +172,15 @@ Result<std::vector<BuiltService>> Build(const Context& context, const schema::Pr
   if (builds.empty()) return std::vector<BuiltService>();
   Runner runner(context, options, tools, builds);
   auto built = runner.Run();
+  Status finished = runner.Finish();
   for (const auto& [name, build] : builds) {
     for (const std::string& id : build->layout_images) {
-      SKIFF_TRY(context.engine->RemoveImage(id, false));
+      const auto removed = context.engine->RemoveImage(id, false);
+      if (!removed && finished) finished = Fail(removed.error());
     }
   }
-  SKIFF_TRY(runner.Finish());
   const Status committed = context.engine->Commit();
+  if (built) SKIFF_TRY(finished);
   if (built) SKIFF_TRY(committed);
   return built;
 }

@@ -44,7 +44,6 @@ class Saver {
   };
 
   Status WriteBlob(const std::string& digest, const Content& content);
-  Status WriteFile(const std::string& digest);
   std::string IndexJson() const;
   std::string ManifestJson() const;
 
@@ -95,25 +94,6 @@ Status Saver::Add(const std::string& ref) {
   return {};
 }
 
-Status Saver::WriteFile(const std::string& digest) {
-  SKIFF_ASSIGN(const Fd file, images_.layers().OpenBlob(digest));
-  std::string buffer(1 << 18, '\0');
-  Sha256 hash;
-  while (true) {
-    const ssize_t got = ::read(file.get(), buffer.data(), buffer.size());
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return FailErrno("cannot read the blob " + digest);
-    if (got == 0) break;
-    const std::string_view data(buffer.data(), static_cast<size_t>(got));
-    hash.Update(data);
-    SKIFF_TRY(stream_.Content(data));
-  }
-  if (DigestOf(hash.FinishHex()) != digest) {
-    return Fail(Code::kCorrupted, "the blob " + digest + " is damaged on disk");
-  }
-  return {};
-}
-
 Status Saver::WriteBlob(const std::string& digest, const Content& content) {
   const std::string path = "blobs/sha256/" + DigestHex(digest);
   if (content.blob.empty() && content.layer.empty()) return stream_.File(path, content.bytes, 0);
@@ -127,7 +107,8 @@ Status Saver::WriteBlob(const std::string& digest, const Content& content) {
     SKIFF_TRY(PackLayer(images_.layers(), content.layer,
                         [&](std::string_view data) { return stream_.Content(data); }));
   } else {
-    SKIFF_TRY(WriteFile(content.blob));
+    SKIFF_TRY(StreamBlob(images_.layers(), content.blob,
+                         [&](std::string_view data) { return stream_.Content(data); }));
   }
   return stream_.EndContent();
 }
@@ -186,6 +167,25 @@ Status Saver::Write() {
 }
 
 }  // namespace
+
+Status StreamBlob(LayerStore& layers, const std::string& digest, const ByteSink& sink) {
+  SKIFF_ASSIGN(const Fd file, layers.OpenBlob(digest));
+  std::string buffer(1 << 18, '\0');
+  Sha256 hash;
+  while (true) {
+    const ssize_t got = ::read(file.get(), buffer.data(), buffer.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return FailErrno("cannot read the blob " + digest);
+    if (got == 0) break;
+    const std::string_view data(buffer.data(), static_cast<size_t>(got));
+    hash.Update(data);
+    SKIFF_TRY(sink(data));
+  }
+  if (DigestOf(hash.FinishHex()) != digest) {
+    return Fail(Code::kCorrupted, "the blob " + digest + " is damaged on disk");
+  }
+  return {};
+}
 
 Status PackLayer(LayerStore& layers, const std::string& hex, const ByteSink& sink) {
   SKIFF_ASSIGN(const Fd folder,

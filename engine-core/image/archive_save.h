@@ -27,6 +27,8 @@ Result<SendableImage> MakeSendable(ImageStore& images, const store::ImageRecord&
 Result<SendableImage> MakeSendable(ImageStore& images, const std::string& config,
                                    const std::vector<std::string>& layer_ids);
 
+// The bytes of a blob, compared with its digest at the end: kCorrupted.
+Status StreamBlob(LayerStore& layers, const std::string& digest, const ByteSink& sink);
 // The bytes of a layer, packed from its folder and compared with its diff id: kCorrupted.
 Status PackLayer(LayerStore& layers, const std::string& hex, const ByteSink& sink);
 // Of the stream that PackLayer writes.

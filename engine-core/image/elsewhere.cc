@@ -44,25 +44,6 @@ class NewBlob {
   Fd file_;
 };
 
-Status CopyBlob(LayerStore& layers, const std::string& digest, NewBlob& blob) {
-  SKIFF_ASSIGN(const Fd file, layers.OpenBlob(digest));
-  std::string buffer(1 << 18, '\0');
-  Sha256 hash;
-  while (true) {
-    const ssize_t got = ::read(file.get(), buffer.data(), buffer.size());
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return FailErrno("cannot read the blob " + digest);
-    if (got == 0) break;
-    const std::string_view data(buffer.data(), static_cast<size_t>(got));
-    hash.Update(data);
-    SKIFF_TRY(blob.Write(data));
-  }
-  if (DigestOf(hash.FinishHex()) != digest) {
-    return Fail(Code::kCorrupted, "the blob " + digest + " is damaged on disk");
-  }
-  return {};
-}
-
 class LayoutWriter {
  public:
   LayoutWriter(ImageStore& images, const std::string& folder)
@@ -78,11 +59,12 @@ class LayoutWriter {
   }
 
   Status PutLayer(const Descriptor& layer, const std::string& hex) {
-    if (Has(layer.digest)) return {};
+    if (Has(layer.digest, layer.size)) return {};
     SKIFF_TRY(Failpoint("image.layout_blob"));
     SKIFF_ASSIGN(NewBlob blob, NewBlob::Make(blobs_, DigestHex(layer.digest)));
     if (layers_.HasBlob(DigestHex(layer.digest))) {
-      SKIFF_TRY(CopyBlob(layers_, layer.digest, blob));
+      SKIFF_TRY(StreamBlob(layers_, layer.digest,
+                           [&](std::string_view data) { return blob.Write(data); }));
     } else {
       SKIFF_TRY(PackLayer(layers_, hex, [&](std::string_view data) { return blob.Write(data); }));
     }
@@ -91,7 +73,7 @@ class LayoutWriter {
 
   Status PutBytes(std::string_view bytes) {
     const std::string hex = Sha256Hex(bytes);
-    if (Has(DigestOf(hex))) return {};
+    if (Has(DigestOf(hex), static_cast<int64_t>(bytes.size()))) return {};
     SKIFF_ASSIGN(NewBlob blob, NewBlob::Make(blobs_, hex));
     SKIFF_TRY(blob.Write(bytes));
     return blob.Finish();
@@ -120,9 +102,10 @@ class LayoutWriter {
   }
 
  private:
-  bool Has(const std::string& digest) const {
+  // One of another size is damaged, and written again.
+  bool Has(const std::string& digest, int64_t size) const {
     struct stat info = {};
-    return ::stat((blobs_ + "/" + DigestHex(digest)).c_str(), &info) == 0;
+    return ::stat((blobs_ + "/" + DigestHex(digest)).c_str(), &info) == 0 && info.st_size == size;
   }
 
   LayerStore& layers_;
