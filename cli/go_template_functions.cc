@@ -199,6 +199,12 @@ Result<Json> Not(const Values& a) {
 Result<Json> Pad(const Values& a) {
   const std::string text = TemplateText(a[0]);
   if (text.empty() || !a[1].is_number_integer() || !a[2].is_number_integer()) return Json(text);
+  constexpr int64_t kWidest = 4096;
+  for (size_t i = 1; i < 3; ++i) {
+    if (a[i] < 0 || a[i] > kWidest) {
+      return Wrong(fmt::format("error calling pad: {} is no width from 0 to {}", a[i].dump(), kWidest));
+    }
+  }
   return Json(std::string(a[1].get<size_t>(), ' ') + text + std::string(a[2].get<size_t>(), ' '));
 }
 // truncate TEXT LENGTH

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/units.h"
+#include "engine-core/json/whole_number.h"
 #include "engine-core/references.h"
 
 namespace skiff::engine {
@@ -38,7 +39,12 @@ Json WriteHealthcheck(const Healthcheck& check) {
 template <typename T>
 void Get(const Json& in, const char* key, T& value) {
   const auto it = in.find(key);
-  if (it != in.end() && !it->is_null()) it->get_to(value);
+  if (it == in.end() || it->is_null()) return;
+  if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>) {
+    value = WholeNumber<T>(*it);
+  } else {
+    it->get_to(value);
+  }
 }
 
 void GetSet(const Json& in, const char* key, std::vector<std::string>& items) {
@@ -50,7 +56,7 @@ void GetSet(const Json& in, const char* key, std::vector<std::string>& items) {
 Healthcheck ReadHealthcheck(const Json& in) {
   Healthcheck check;
   Get(in, "Test", check.test);
-  const auto span = [&](const char* key) { return Nanoseconds(in.value(key, int64_t{0})); };
+  const auto span = [&](const char* key) { return Nanoseconds(WholeNumber(in, key, int64_t{0})); };
   check.interval = span("Interval");
   check.timeout = span("Timeout");
   check.start_period = span("StartPeriod");
@@ -168,10 +174,10 @@ Result<CachedStep> ReadCachedStep(const Json& in, const std::vector<std::string>
   CachedStep step;
   Get(in, "key", step.key);
   if (!IsDigest("sha256:" + step.key)) return fail("'" + step.key + "' is no key");
-  const size_t layer = in.value("layer", diff_ids.size());
+  const size_t layer = WholeNumber(in, "layer", diff_ids.size());
   if (layer >= diff_ids.size()) return fail("a step has no layer");
   step.diff_id = diff_ids[layer];
-  step.size = in.value("size", int64_t{0});
+  step.size = WholeNumber(in, "size", int64_t{0});
   const auto created = ParseTimestamp(in.value("created", ""));
   if (!created) return fail("a step has no time");
   step.created_at = *created;

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/text.h"
+#include "engine-core/json/whole_number.h"
 #include "engine-core/references.h"
 
 namespace skiff::engine {
@@ -57,7 +58,7 @@ Status CheckKind(const Json& in, std::string_view media_type, bool index) {
   if (index ? has_layers || !has_manifests : has_manifests || !in.contains("config")) {
     return FailManifest(index ? "it is no list of manifests" : "it is no manifest of an image");
   }
-  if (in.value("schemaVersion", 0) == 1) {
+  if (WholeNumber(in, "schemaVersion", 0) == 1) {
     return Fail(Code::kUnsupported,
                 "the image has a manifest of schema 1, which nobody writes any more: push it again "
                 "with a current tool");
@@ -70,7 +71,7 @@ Result<Descriptor> ReadDescriptor(const Json& in) {
   Descriptor out;
   out.media_type = in.value("mediaType", "");
   out.digest = in.value("digest", "");
-  out.size = in.value("size", int64_t{-1});
+  out.size = WholeNumber(in, "size", int64_t{-1});
   if (!IsDigest(out.digest)) return FailManifest("'" + out.digest + "' is no digest");
   if (out.size < 0) return FailManifest("the size of " + out.digest + " is missing or negative");
   if (const auto platform = in.find("platform"); platform != in.end() && platform->is_object()) {

@@ -8,6 +8,7 @@
 
 #include "base/text.h"
 #include "engine-core/capabilities.h"
+#include "engine-core/json/whole_number.h"
 #include "engine-core/seccomp.h"
 #include "engine-core/seccomp/filter_builder.h"
 
@@ -91,8 +92,12 @@ struct Context {
 
 // docker: all capabilities of `includes` must be there, none of `excludes`.
 bool Applies(const json& rule, const Context& context) {
-  const json includes = rule.value("includes", json::object());
-  const json excludes = rule.value("excludes", json::object());
+  const auto conditions = [&](const char* key) {
+    const auto found = rule.find(key);
+    return found == rule.end() || found->is_null() ? json::object() : *found;
+  };
+  const json includes = conditions("includes");
+  const json excludes = conditions("excludes");
   for (const std::string& capability : Strings(includes, "caps")) {
     if (!context.Has(capability)) return false;
   }
@@ -110,9 +115,9 @@ bool Applies(const json& rule, const Context& context) {
 
 Result<ArgumentRow> ParseArgument(const json& argument, const std::string& where) {
   ArgumentRow row;
-  row.index = argument.at("index").get<unsigned>();
-  row.a = argument.at("value").get<uint64_t>();
-  row.b = argument.value("valueTwo", uint64_t{0});
+  row.index = WholeNumber<unsigned>(argument.at("index"));
+  row.a = WholeNumber<uint64_t>(argument.at("value"));
+  row.b = WholeNumber(argument, "valueTwo", uint64_t{0});
   const std::string op = argument.at("op").get<std::string>();
   for (const ComparisonName& known : kComparisons) {
     if (known.name != op) continue;
@@ -127,7 +132,7 @@ class ProfileCompiler {
   ProfileCompiler(const json& profile, Context context) : profile_(profile), context_(context) {}
 
   Result<std::string> Compile() {
-    const uint32_t error = profile_.value("defaultErrnoRet", uint32_t{EPERM});
+    const uint32_t error = WholeNumber(profile_, "defaultErrnoRet", uint32_t{EPERM});
     SKIFF_ASSIGN(const uint32_t action, ParseAction(profile_.at("defaultAction").get<std::string>(),
                                                     error, "defaultAction"));
     SKIFF_ASSIGN(FilterBuilder builder, FilterBuilder::Create(action));
@@ -159,7 +164,7 @@ class ProfileCompiler {
   }
 
   Status AddRule(FilterBuilder& builder, const json& rule, const std::string& where) {
-    const uint32_t error = rule.value("errnoRet", uint32_t{EPERM});
+    const uint32_t error = WholeNumber(rule, "errnoRet", uint32_t{EPERM});
     SKIFF_ASSIGN(const uint32_t action,
                  ParseAction(rule.at("action").get<std::string>(), error, where));
     std::vector<std::string> names = Strings(rule, "names");

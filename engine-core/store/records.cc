@@ -2,6 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "engine-core/json/whole_number.h"
+
 // Each type lists its fields once, in Fields(); Writer and Reader walk the same list, so that a
 // field cannot be written and then forgotten when reading.
 namespace skiff::engine::store {
@@ -378,12 +380,14 @@ Json ToJson(const T& value) {
 
 template <typename T>
 void FromJson(const Json& json, T& value) {
-  if constexpr (Plain<T>) {
+  if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>) {
+    value = WholeNumber<T>(json);
+  } else if constexpr (Plain<T>) {
     json.get_to(value);
   } else if constexpr (std::is_enum_v<T>) {
-    value = static_cast<T>(json.get<int>());
+    value = static_cast<T>(WholeNumber<int>(json));
   } else if constexpr (std::is_same_v<T, Nanoseconds>) {
-    value = Nanoseconds(json.get<int64_t>());
+    value = Nanoseconds(WholeNumber<int64_t>(json));
   } else if constexpr (requires { typename T::mapped_type; }) {
     json.get_to(value);
   } else if constexpr (requires { typename T::value_type; }) {

@@ -55,6 +55,7 @@ TEST(GoTemplate, Rows) {
       {"{{.Nam}}", "run: template: can't evaluate field Nam"},
       {"{{.Name.Foo}}", "run: template: can't evaluate field Foo"},
       {"{{.Name", "parse: template parsing error: unclosed action"},
+      {"{{pad .Name 1 99999999999}}", "run: template: error calling pad: 99999999999 is no width from 0 to 4096"},
       {"{{slice .Config.Labels 1}}", "run: template: error calling slice: can't slice item of type object"},
       {"{{slice .Name \"1\"}}", "run: template: error calling slice: cannot index slice/array with type string"},
       {"{{foo .Name}}", "parse: template parsing error: function \"foo\" not defined"},

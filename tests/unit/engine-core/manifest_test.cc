@@ -52,6 +52,10 @@ TEST(ManifestTest, DigestsAndSizesAreCheckedWhereTheyAreRead) {
   }
   EXPECT_FALSE(ReadManifest(R"({"config":{"digest":")" + kA + R"(","size":-1}})", ""));
   EXPECT_FALSE(ReadManifest(R"({"config":{"digest":")" + kA + R"("}})", ""));
+  for (const char* size : {"1e300", "1.5", "18446744073709551615", "true", "\"7\""}) {
+    EXPECT_FALSE(ReadManifest(R"({"config":{"digest":")" + kA + R"(","size":)" + size + "}}", ""))
+        << size;
+  }
   std::string many = R"({"config":{"digest":")" + kA + R"(","size":1},"layers":[)";
   for (int i = 0; i <= 500; ++i) {
     many += (i == 0 ? "" : ",") + (R"({"digest":")" + kB) + R"(","size":1})";

@@ -206,6 +206,11 @@ TEST(SeccompProfile, SaysWhatIsWrong) {
            {"names": ["read"], "action": "SCMP_ACT_ALLOW",
             "args": [{"index": 0, "value": 1, "op": "LIKE"}]}]})",
        "invalid seccomp profile: syscalls[0]: unknown comparison 'LIKE'"},
+      {R"({"defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": -1})",
+       "invalid seccomp profile: [json.exception.out_of_range.406] the number -1 is out of range"},
+      {R"({"defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 1e300})",
+       "invalid seccomp profile: [json.exception.type_error.302] a whole number is expected, not "
+       "1e+300"},
   };
   for (const ProfileError& test : cases)
     EXPECT_EQ(CompileSeccompProfile(test.profile, 0).error().Text(), test.error);
@@ -221,7 +226,8 @@ TEST(SeccompProfile, AppliesRulesByCapabilityAndKernel) {
       {"names": ["mount"], "action": "SCMP_ACT_ALLOW", "includes": {"caps": ["CAP_SYS_ADMIN"]}},
       {"names": ["write"], "action": "SCMP_ACT_ALLOW", "includes": {"minKernel": "4.8"}},
       {"names": ["open"], "action": "SCMP_ACT_ALLOW", "includes": {"minKernel": "99.0"}},
-      {"names": ["ptrace"], "action": "SCMP_ACT_ALLOW", "excludes": {"arches": ["amd64"]}},
+      {"names": ["ptrace"], "action": "SCMP_ACT_ALLOW", "includes": null, "errnoRet": null,
+       "excludes": {"arches": ["amd64"]}},
       {"names": ["kill"], "action": "SCMP_ACT_ALLOW",
        "args": [{"index": 0, "value": 1, "op": "SCMP_CMP_EQ"},
                 {"index": 0, "value": 2, "op": "SCMP_CMP_EQ"}]}]})";
