@@ -10,6 +10,7 @@
 #include "base/json_text.h"
 #include "base/text.h"
 #include "cli/arguments.h"
+#include "cli/remote_files.h"
 #include "cli/terminal.h"
 
 namespace skiff::cli {
@@ -34,7 +35,10 @@ std::string ErrorJson(const Error& error) {
 }  // namespace
 
 Context::Context(Surroundings surroundings, Grammar grammar, std::string program)
-    : surroundings_(std::move(surroundings)), grammar_(grammar), program_(std::move(program)) {}
+    : surroundings_(std::move(surroundings)),
+      grammar_(grammar),
+      program_(std::move(program)),
+      remote_(std::make_unique<RemoteFiles>(*this)) {}
 Context::~Context() = default;
 
 std::string Context::Variable(const std::string& name) const {
@@ -174,6 +178,10 @@ Result<compose::Context> Context::ComposeContext(const SourceMap* sources) {
   return context;
 }
 
+void Context::FetchRemoteFiles() {
+  remote_->Fetch();
+}
+
 schema::LoadOptions Context::LoadOptions() const {
   schema::LoadOptions options;
   options.files = globals.files;
@@ -184,6 +192,7 @@ schema::LoadOptions Context::LoadOptions() const {
   options.environment = surroundings_.environment;
   options.working_dir = surroundings_.working_dir;
   options.all_resources = globals.all_resources;
+  options.remote = remote_.get();
   return options;
 }
 

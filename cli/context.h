@@ -50,6 +50,8 @@ struct Surroundings {
   std::function<Status(const engine::EmbeddedOptions&)> retire_root;
 };
 
+class RemoteFiles;
+
 // What one command works with. Nothing is opened before it is asked for.
 class Context {
  public:
@@ -85,6 +87,8 @@ class Context {
   // The use cases' view of all this. `sources` outlives it.
   Result<compose::Context> ComposeContext(const SourceMap* sources);
   schema::LoadOptions LoadOptions() const;
+  // From now on Compose files at addresses are fetched; before, only what is here is used.
+  void FetchRemoteFiles();
   // Loads the project and prints what was found wrong; fails with an empty message then.
   enum class Warnings { kNone, kOfFile, kOfFileAndEngine };
   Result<schema::LoadResult*> LoadProject(const schema::LoadOptions& options, Warnings warnings);
@@ -101,6 +105,7 @@ class Context {
   std::unique_ptr<SignalRouter> interrupts_;
   std::unique_ptr<schema::LoadResult> loaded_;
   std::unique_ptr<compose::Progress> progress_;
+  std::unique_ptr<RemoteFiles> remote_;
 };
 
 }  // namespace skiff::cli

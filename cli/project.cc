@@ -26,9 +26,10 @@ Result<ChosenProject> ChooseProject(Context& context, const std::vector<std::str
 }
 
 Result<const schema::LoadResult*> LoadModel(Context& context,
-                                            const std::vector<std::string>& services) {
+                                            const std::vector<std::string>& services, bool fetch) {
   schema::LoadOptions options = context.LoadOptions();
   options.services = services;
+  if (fetch && !context.globals.dry_run) context.FetchRemoteFiles();
   SKIFF_ASSIGN(const schema::LoadResult* loaded,
                context.LoadProject(options, Context::Warnings::kOfFileAndEngine));
   return loaded;

@@ -105,9 +105,11 @@ struct ChosenProject {
 };
 // For verbs that look at or stop what exists: warnings of the file are not repeated.
 Result<ChosenProject> ChooseProject(Context& context, const std::vector<std::string>& services);
-// For verbs that create: the whole model. `services` enables the profiles of those.
+// For verbs that create: the whole model. `services` enables the profiles of those. Compose files at
+// addresses are fetched unless the command only shows something.
 Result<const schema::LoadResult*> LoadModel(Context& context,
-                                            const std::vector<std::string>& services);
+                                            const std::vector<std::string>& services,
+                                            bool fetch = true);
 // -t SECONDS
 std::optional<compose::Seconds> SecondsOf(const Arguments& arguments, std::string_view flag);
 // Fails with kUnsupported when one of these flags of docker's is given.

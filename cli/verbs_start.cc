@@ -160,7 +160,7 @@ Result<int> RunUp(Context& context, const Arguments& arguments) {
 Result<int> RunPlan(Context& context, const Arguments& arguments) {
   SKIFF_TRY(CheckChoice(arguments, "format", {"text", "json"}));
   SKIFF_ASSIGN(const compose::UpOptions options, PlanOptionsOf(context, arguments));
-  SKIFF_ASSIGN(const schema::LoadResult* model, LoadModel(context, arguments.operands()));
+  SKIFF_ASSIGN(const schema::LoadResult* model, LoadModel(context, arguments.operands(), false));
   SKIFF_ASSIGN(const compose::Context use, context.ComposeContext(model->sources.get()));
   SKIFF_ASSIGN(const compose::Plan plan, compose::PlanUp(use, model->project, options));
   const bool json = arguments.Text("format") == "json";

@@ -189,6 +189,18 @@ struct OfferedImage {
   std::string config;  // Bytes.
 };
 
+// Something in a registry that is no image: small files under one name.
+struct ArtifactFile {
+  std::string media_type;
+  std::map<std::string, std::string> annotations;
+  std::string bytes;
+};
+struct RegistryArtifact {
+  std::string digest;  // Of what the reference names: a manifest, or a list of manifests.
+  std::vector<ArtifactFile> files;
+};
+inline constexpr int64_t kMaximumArtifact = int64_t{16} << 20;  // Bytes of its files together.
+
 struct DownloadOptions {
   RegistrySettings settings;  // Proxies and certificates.
   // Of an earlier download, "" for none: nothing comes when the file has not changed since.
@@ -269,6 +281,12 @@ class Images {
   // Writes an image of layers this engine has to the place: the bytes of its configuration are not
   // stored here. An image of the same name there loses it.
   virtual Result<PushedImage> SendImage(const ImagePlace& place, const std::string& config) = 0;
+  // An artifact of one of the types (its artifactType, or the media type of its configuration when
+  // it has none); of a list, the first of it. Nothing is stored. kUnsupported: it is something else; kExhausted: it is
+  // larger than kMaximumArtifact.
+  virtual Result<RegistryArtifact> FetchArtifact(std::string_view ref,
+                                                 const std::vector<std::string>& types,
+                                                 const RegistryAccess& access) = 0;
   // Asks the registry `host` whether it takes the credentials. Returns an identity token, "" when
   // the registry gives none.
   virtual Result<std::string> LogIn(std::string_view host, const RegistryAccess& access) = 0;

@@ -2,6 +2,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "base/error.h"
 
@@ -21,6 +22,20 @@ class Files {
   // Without symbolic links; nothing when something of it is absent.
   virtual std::optional<std::string> RealPath(const std::string& path) const = 0;
 };
+
+// Compose files that an address names: a repository of Git, or an artifact of a registry
+// ("oci://..."). https://docs.docker.com/compose/how-tos/oci-artifact/
+class RemoteFiles {
+ public:
+  virtual ~RemoteFiles() = default;
+  // The file on this machine: absolute, in a folder with what it refers to. kUnsupported: this
+  // command fetches nothing and the file is not here; else why it could not be had. The same
+  // address gives the same file for as long as the object lives.
+  virtual Result<std::string> Obtain(const std::string& address) = 0;
+};
+
+// True for addresses of Git and "oci://..."; anything else is the path of a file.
+bool IsRemoteAddress(std::string_view text);
 
 // The machine's own. Lives as long as the program.
 const Files& MachineFiles();

@@ -30,6 +30,7 @@ struct LoadOptions {
   bool no_deps = false;
   bool all_resources = false;
   const Files* files_seen = &MachineFiles();  // Borrowed. "-" is always standard input.
+  RemoteFiles* remote = nullptr;  // Borrowed; null: files at addresses are errors.
   bool interpolate = true;
   bool normalize = true;
   bool resolve_paths = true;

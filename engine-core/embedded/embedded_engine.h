@@ -96,6 +96,9 @@ class EmbeddedEngine : public Engine {
   Result<std::string> ResolveImage(std::string_view ref, const RegistryAccess& access) override;
   Result<bool> HasLayer(std::string_view diff_id) override;
   Result<OfferedImage> AskForImage(const ImagePlace& place) override;
+  Result<RegistryArtifact> FetchArtifact(std::string_view ref,
+                                         const std::vector<std::string>& types,
+                                         const RegistryAccess& access) override;
   Status FetchLayers(const ImagePlace& place, const std::vector<std::string>& diff_ids) override;
   Result<PushedImage> SendImage(const ImagePlace& place, const std::string& config) override;
   Result<std::string> LogIn(std::string_view host, const RegistryAccess& access) override;

@@ -231,6 +231,14 @@ Result<OfferedImage> EmbeddedEngine::AskForImage(const ImagePlace& place) {
   return image::AskRegistry(images_, store_, reference, {place.platform, place.access, {}});
 }
 
+Result<RegistryArtifact> EmbeddedEngine::FetchArtifact(std::string_view ref,
+                                                       const std::vector<std::string>& types,
+                                                       const RegistryAccess& access) {
+  SKIFF_ASSIGN(const auto use, UseImages());
+  SKIFF_ASSIGN(const Reference reference, ParseReference(ref));
+  return image::FetchArtifact(images_, store_, reference, types, {{}, access, {}});
+}
+
 Status EmbeddedEngine::FetchLayers(const ImagePlace& place,
                                    const std::vector<std::string>& diff_ids) {
   SKIFF_ASSIGN(auto use, UseImages());

@@ -351,6 +351,14 @@ Result<OfferedImage> FakeEngine::AskForImage(const ImagePlace& place) {
   return OfferedImage{"sha256:" + Sha256Hex(it->second), it->second};
 }
 
+Result<RegistryArtifact> FakeEngine::FetchArtifact(std::string_view ref,
+                                                   const std::vector<std::string>&,
+                                                   const RegistryAccess&) {
+  const std::lock_guard lock(shared_->mutex);
+  SKIFF_TRY(shared_->Record("FetchArtifact " + std::string(ref)));
+  return Fail(Code::kNotFound, "manifest for " + std::string(ref) + " not found: manifest unknown");
+}
+
 Status FakeEngine::FetchLayers(const ImagePlace& place, const std::vector<std::string>& diff_ids) {
   const std::lock_guard lock(shared_->mutex);
   return shared_->Record("FetchLayers " + TextOf(place) + " " + std::to_string(diff_ids.size()));

@@ -72,6 +72,7 @@ Result<Descriptor> ReadDescriptor(const Json& in) {
   out.media_type = in.value("mediaType", "");
   out.digest = in.value("digest", "");
   out.size = WholeNumber(in, "size", int64_t{-1});
+  out.artifact_type = in.value("artifactType", "");
   if (!IsDigest(out.digest)) return FailManifest("'" + out.digest + "' is no digest");
   if (out.size < 0) return FailManifest("the size of " + out.digest + " is missing or negative");
   if (const auto platform = in.find("platform"); platform != in.end() && platform->is_object()) {
@@ -92,6 +93,7 @@ Json WriteDescriptor(const Descriptor& descriptor) {
   out["mediaType"] = descriptor.media_type;
   out["digest"] = descriptor.digest;
   out["size"] = descriptor.size;
+  if (!descriptor.artifact_type.empty()) out["artifactType"] = descriptor.artifact_type;
   if (!descriptor.annotations.empty()) out["annotations"] = descriptor.annotations;
   if (!descriptor.platform.empty()) {
     Json& platform = out["platform"];
@@ -143,6 +145,7 @@ Result<Manifest> ReadManifest(std::string_view json, std::string_view media_type
     SKIFF_TRY(CheckKind(in, media_type, false));
     Manifest manifest;
     manifest.media_type = in.value("mediaType", std::string(media_type));
+    manifest.artifact_type = in.value("artifactType", "");
     SKIFF_ASSIGN(manifest.config, ReadDescriptor(in.at("config")));
     if (const auto layers = in.find("layers"); layers != in.end() && layers->is_array()) {
       if (layers->size() > kMaximumLayers) {
@@ -177,6 +180,7 @@ std::string WriteManifest(const Manifest& manifest) {
   Json out = Json::object();
   out["schemaVersion"] = 2;
   out["mediaType"] = manifest.media_type;
+  if (!manifest.artifact_type.empty()) out["artifactType"] = manifest.artifact_type;
   out["config"] = WriteDescriptor(manifest.config);
   out["layers"] = Json::array();
   for (const Descriptor& layer : manifest.layers) out["layers"].push_back(WriteDescriptor(layer));

@@ -34,13 +34,15 @@ struct Descriptor {
   std::string media_type;
   std::string digest;  // "sha256:..."
   int64_t size = 0;
-  Platform platform;                               // In a list.
-  std::map<std::string, std::string> annotations;  // In a list.
+  Platform platform;          // In a list.
+  std::map<std::string, std::string> annotations;
+  std::string artifact_type = {};  // In a list: of a manifest that is no image.
   bool operator==(const Descriptor&) const = default;
 };
 
 struct Manifest {
   std::string media_type;
+  std::string artifact_type;  // OCI 1.1: what it is when it is no image.
   Descriptor config;
   std::vector<Descriptor> layers;
 };

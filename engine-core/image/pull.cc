@@ -53,11 +53,13 @@ class Puller {
 
   Result<PulledImage> Pull();
   Result<OfferedImage> Ask();
+  Result<RegistryArtifact> TakeArtifact(const std::vector<std::string>& types);
   // Their blobs do not stay.
   Status Take(std::set<std::string> diff_ids);
 
  private:
   Result<Answer> GetManifest(const std::string& reference);
+  Result<std::string> GetSmallBlob(const Descriptor& blob, size_t limit);
   Result<Offer> ReadOffer();
   Status ReadConfig(Offer& offer);
   Status CheckPlatform(const Offer& offer) const;
@@ -121,6 +123,20 @@ Result<Offer> Puller::ReadOffer() {
   return offer;
 }
 
+Result<std::string> Puller::GetSmallBlob(const Descriptor& blob, size_t limit) {
+  SKIFF_ASSIGN(RegistryClient * client, workers_.First());
+  RegistryRequest request;
+  request.op = RegistryOp::kFetchBlob;
+  request.digest = blob.digest;
+  request.size = blob.size;
+  std::string bytes;
+  SKIFF_TRY(client->Receive(request, &bytes, limit));
+  if (DigestOf(Sha256Hex(bytes)) != blob.digest) {
+    return Fail(Code::kCorrupted, "what came for " + blob.digest + " has another digest");
+  }
+  return bytes;
+}
+
 Status Puller::ReadConfig(Offer& offer) {
   const Descriptor& config = offer.manifest.config;
   constexpr std::string_view kDockerConfig = "application/vnd.docker.container.image.v1+json";
@@ -136,15 +152,7 @@ Status Puller::ReadConfig(Offer& offer) {
   if (images_.layers().HasBlob(DigestHex(config.digest))) {
     SKIFF_ASSIGN(offer.config, images_.layers().ReadBlob(config.digest, kMaximumConfig));
   } else {
-    SKIFF_ASSIGN(RegistryClient * client, workers_.First());
-    RegistryRequest request;
-    request.op = RegistryOp::kFetchBlob;
-    request.digest = config.digest;
-    request.size = config.size;
-    SKIFF_TRY(client->Receive(request, &offer.config, kMaximumConfig));
-    if (DigestOf(Sha256Hex(offer.config)) != config.digest) {
-      return Fail(Code::kCorrupted, "the configuration has another digest than " + config.digest);
-    }
+    SKIFF_ASSIGN(offer.config, GetSmallBlob(config, kMaximumConfig));
   }
   SKIFF_ASSIGN(offer.document, ReadImageDocument(offer.config));
   if (offer.document.diff_ids.size() != offer.manifest.layers.size()) {
@@ -307,6 +315,42 @@ Status Puller::Take(std::set<std::string> diff_ids) {
   return TakeLayers(offer, wanted);
 }
 
+Result<RegistryArtifact> Puller::TakeArtifact(const std::vector<std::string>& types) {
+  const auto no_such = [&] {
+    return Fail(Code::kUnsupported,
+                reference_.Familiar() + " is no artifact of the type " + types.front());
+  };
+  const auto wanted = [&](const std::string& type) {
+    return std::ranges::find(types, type) != types.end();
+  };
+  RegistryArtifact artifact;
+  SKIFF_ASSIGN(Answer answer,
+               GetManifest(reference_.digest.empty() ? reference_.tag : reference_.digest));
+  artifact.digest = answer.digest;
+  if (IsIndexType(answer.media_type)) {
+    SKIFF_ASSIGN(const Index index, ReadIndex(answer.bytes, answer.media_type));
+    const auto entry = std::ranges::find_if(index.manifests, wanted, &Descriptor::artifact_type);
+    if (entry == index.manifests.end()) return no_such();
+    SKIFF_ASSIGN(answer, GetManifest(entry->digest));
+  }
+  SKIFF_ASSIGN(const Manifest manifest, ReadManifest(answer.bytes, answer.media_type));
+  const std::string& said =
+      manifest.artifact_type.empty() ? manifest.config.media_type : manifest.artifact_type;
+  if (!wanted(said)) return no_such();
+  int64_t left = kMaximumArtifact;
+  for (const Descriptor& layer : manifest.layers) {
+    if (layer.size > left) {
+      return Fail(Code::kExhausted, reference_.Familiar() + " is larger than " +
+                                        std::to_string(kMaximumArtifact) + " bytes");
+    }
+    left -= layer.size;
+    ArtifactFile file{layer.media_type, layer.annotations, ""};
+    SKIFF_ASSIGN(file.bytes, GetSmallBlob(layer, static_cast<size_t>(layer.size)));
+    artifact.files.push_back(std::move(file));
+  }
+  return artifact;
+}
+
 // Does `work` with the mirrors of a registry in their order, then with the registry itself.
 template <typename T>
 Result<T> OverMirrors(ImageStore& images, store::Store& store, const Reference& reference,
@@ -354,6 +398,13 @@ Result<OfferedImage> AskRegistry(ImageStore& images, store::Store& store,
                                  const Reference& reference, const PullOptions& options) {
   return OverMirrors<OfferedImage>(images, store, reference, options,
                                    [](Puller& puller) { return puller.Ask(); });
+}
+
+Result<RegistryArtifact> FetchArtifact(ImageStore& images, store::Store& store,
+                                       const Reference& reference,
+                                       const std::vector<std::string>& types, const PullOptions& options) {
+  return OverMirrors<RegistryArtifact>(images, store, reference, options,
+                               [&](Puller& puller) { return puller.TakeArtifact(types); });
 }
 
 Status TakeFromRegistry(ImageStore& images, store::Store& store, const Reference& reference,

@@ -14,6 +14,9 @@ Result<PulledImage> Pull(ImageStore& images, store::Store& store, const Referenc
 // What the registry (its mirrors first) has by this name, without its layers. Nothing is stored.
 Result<OfferedImage> AskRegistry(ImageStore& images, store::Store& store,
                                  const Reference& reference, const PullOptions& options);
+Result<RegistryArtifact> FetchArtifact(ImageStore& images, store::Store& store,
+                                       const Reference& reference,
+                                       const std::vector<std::string>& types, const PullOptions& options);
 // Layers of it by their diff ids, those that are here already left out; their blobs do not stay.
 Status TakeFromRegistry(ImageStore& images, store::Store& store, const Reference& reference,
                         const std::vector<std::string>& diff_ids, const PullOptions& options);

@@ -135,6 +135,11 @@ Diagnostics Context::TakeFinished() {
   return finished;
 }
 
+Result<std::string> Context::Obtain(const std::string& address) {
+  if (options.remote == nullptr) return Fail(Code::kUnsupported, "remote files are not fetched");
+  return options.remote->Obtain(address);
+}
+
 Result<uint32_t> Context::ReadFile(const std::string& path) {
   SKIFF_ASSIGN(std::string text, options.files_seen->Read(path));
   std::string name = path;

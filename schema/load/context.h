@@ -52,6 +52,9 @@ class Context {
   // Reads a file into the source map; the name is shortened below the working directory.
   Result<uint32_t> ReadFile(const std::string& path);
 
+  // The file at an address (IsRemoteAddress), absolute.
+  Result<std::string> Obtain(const std::string& address);
+
   // Notes that lead to a file that others pull in: added to each diagnostic in it.
   void SetOrigin(uint32_t file, Note note) { origins_.emplace(file, std::move(note)); }
   // After loading: the remarks of SetOrigin are put into the diagnostics.

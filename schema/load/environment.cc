@@ -1,5 +1,7 @@
 #include "schema/load/environment.h"
 
+#include <set>
+
 #include "base/text.h"
 #include "schema/text/dotenv.h"
 #include "schema/text/short_syntax.h"
@@ -25,14 +27,13 @@ class SettingReader {
   Setting Run() {
     setting_.environment = options_.environment;
     setting_.environment.try_emplace("PWD", options_.working_dir);
-    for (const std::string& file : options_.files) {
-      setting_.files.push_back(file == "-" ? file : AbsolutePath(options_.working_dir, file));
-    }
+    for (const std::string& file : options_.files) TakeFile(file);
     ReadEnvFiles();
     TakeComposeFileVariable();
-    if (setting_.files.empty()) Discover();
+    if (setting_.files.empty() && !setting_.incomplete) Discover();
     ReadEnvFiles();  // The project's folder may be another one now.
-    setting_.working_dir = ProjectDirectory();
+    setting_.own_dir = ProjectDirectory();
+    setting_.working_dir = remote_dir_.empty() ? setting_.own_dir : remote_dir_;
     setting_.profiles = options_.profiles;
     if (setting_.profiles.empty()) {
       const std::string listed = Variable(setting_.environment, "COMPOSE_PROFILES");
@@ -50,10 +51,28 @@ class SettingReader {
     }
     for (const std::string& file : setting_.files) {
       if (file == "-") continue;
-      const size_t slash = file.rfind('/');
-      return slash == 0 ? "/" : file.substr(0, slash);
+      if (remote_.contains(file)) break;
+      return DirectoryOf(file);
     }
     return CleanPath(options_.working_dir);
+  }
+
+  void TakeFile(const std::string& file) {
+    if (!IsRemoteAddress(file)) {
+      setting_.files.push_back(file == "-" ? file : AbsolutePath(options_.working_dir, file));
+      return;
+    }
+    auto local = context_.Obtain(file);
+    if (local) {
+      if (remote_dir_.empty()) remote_dir_ = DirectoryOf(*local);
+      remote_.insert(*local);
+      setting_.files.push_back(std::move(*local));
+      return;
+    }
+    Error error(local.error().code, "cannot read '" + file + "': " + local.error().message);
+    error.notes = local.error().notes;
+    context_.Report(std::move(error));
+    setting_.incomplete = true;
   }
 
   void ReadEnvFiles() {
@@ -103,8 +122,7 @@ class SettingReader {
       const size_t end = std::min(listed.find(separator, begin), listed.size());
       const std::string file = listed.substr(begin, end - begin);
       begin = end + separator.size();
-      if (file.empty()) continue;
-      setting_.files.push_back(file == "-" ? file : AbsolutePath(options_.working_dir, file));
+      if (!file.empty()) TakeFile(file);
     }
   }
 
@@ -142,6 +160,8 @@ class SettingReader {
   Context& context_;
   const LoadOptions& options_;
   Setting setting_;
+  std::set<std::string> remote_;  // Those of the files that came from an address.
+  std::string remote_dir_;        // Of the first of them.
 };
 
 Status CheckName(const std::string& name, std::string_view origin) {
@@ -184,8 +204,7 @@ Result<std::string> ChooseProjectName(const LoadOptions& options, const Setting&
   }
   std::string name = options.normalize ? NormaliseProjectName(in_files) : in_files;
   if (name.empty() && !named) {
-    const size_t slash = setting.working_dir.rfind('/');
-    name = NormaliseProjectName(setting.working_dir.substr(slash + 1));
+    name = NormaliseProjectName(setting.own_dir.substr(setting.own_dir.rfind('/') + 1));
   }
   if (name.empty()) {
     return Fail(Error(Code::kInvalidArgument, "the project name is empty")

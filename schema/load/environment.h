@@ -13,8 +13,12 @@ struct Setting {
   Environment environment;         // The process's own, then `.env` beneath it.
   std::vector<std::string> files;  // Absolute, or "-".
   std::vector<std::string> env_files;
-  std::string working_dir;  // The project's folder, absolute.
+  std::string working_dir;  // The project's folder, absolute: what paths start from.
+  // Where `.env` is looked for and what the project is called after. The same folder, unless Compose
+  // files come from an address: then the one without them.
+  std::string own_dir;
   std::vector<std::string> profiles;
+  bool incomplete = false;  // A file was named that cannot be had; that is reported.
 };
 
 // compose.md 1.11 and 1.12: `.env`, COMPOSE_FILE, discovery upwards, COMPOSE_PROFILES. Mistakes are

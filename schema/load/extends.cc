@@ -50,12 +50,18 @@ bool ModelLoader::Prepare(Scope& scope, const std::string& name, const std::stri
 }
 
 ModelLoader::Scope* ModelLoader::ExtendedFile(Node& file, const Where& where, Level& level) {
-  if (IsRemoteResource(file.text)) {
-    context_.Wrong(file, where, "cannot extend '" + file.text + "': remote files are not fetched");
-    return nullptr;
+  std::string path;
+  if (IsRemoteAddress(file.text)) {
+    auto local = context_.Obtain(file.text);
+    if (!local) {
+      context_.Wrong(file, where, "cannot extend '" + file.text + "': " + local.error().message)
+          .notes = local.error().notes;
+      return nullptr;
+    }
+    path = std::move(*local);
+  } else {
+    path = AbsolutePath(level.directory, file.text);
   }
-  const std::string path =
-      file.text.starts_with("/") ? CleanPath(file.text) : JoinPath(level.directory, file.text);
   Extended& extended = extended_[path];
   if (extended.scope) return extended.scope.get();
   const auto index = context_.ReadFile(path);
@@ -70,8 +76,7 @@ ModelLoader::Scope* ModelLoader::ExtendedFile(Node& file, const Where& where, Le
   extended.scope = std::make_unique<Scope>();
   extended.scope->file = path;
   extended.scope->own = false;
-  const size_t slash = path.rfind('/');
-  extended.base = RelativePath(level.directory, slash == 0 ? "/" : path.substr(0, slash));
+  extended.base = RelativePath(level.directory, DirectoryOf(path));
   Node merged = Node::Mapping();
   for (Node& document : documents) {
     if (!CheckTop(document)) continue;

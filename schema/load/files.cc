@@ -30,6 +30,14 @@ class Machine : public Files {
 
 }  // namespace
 
+bool IsRemoteAddress(std::string_view text) {
+  for (const std::string_view prefix : {"oci://", "git@", "git://", "ssh://", "github.com/"}) {
+    if (text.starts_with(prefix)) return true;
+  }
+  if (!text.starts_with("https://") && !text.starts_with("http://")) return false;
+  return text.substr(0, text.find_first_of("#?")).ends_with(".git");
+}
+
 const Files& MachineFiles() {
   static const Machine machine;
   return machine;

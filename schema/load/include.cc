@@ -19,11 +19,6 @@ std::vector<Node> StringList(const Node* node) {
   return list;
 }
 
-std::string DirectoryOf(const std::string& path) {
-  const size_t slash = path.rfind('/');
-  return slash == 0 ? "/" : path.substr(0, slash);
-}
-
 // What a file says about a resource wins over what its includes say.
 void Import(Context& context, Node& imported, Node& document, std::string_view kind) {
   Node* from = imported.Find(kind);
@@ -110,12 +105,17 @@ void ModelLoader::Include(Node& entry, const Where& where, Node& document, Level
   }
   std::vector<std::string> files;
   for (Node& path : paths) {
-    if (IsRemoteResource(path.text)) {
-      context_.Wrong(path, where,
-                     "cannot include '" + path.text + "': remote files are not fetched");
-      return;
+    if (IsRemoteAddress(path.text)) {
+      auto local = context_.Obtain(path.text);
+      if (!local) {
+        context_.Wrong(path, where, "cannot include '" + path.text + "': " + local.error().message)
+            .notes = local.error().notes;
+        return;
+      }
+      files.push_back(std::move(*local));
+    } else {
+      files.push_back(AbsolutePath(level.directory, path.text));
     }
-    files.push_back(AbsolutePath(level.directory, path.text));
     if (context_.KindOf(files.back()) != Files::Kind::kFile) {
       context_.Wrong(path, where, "cannot include '" + path.text + "': there is no such file");
       return;

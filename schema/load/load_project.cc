@@ -59,6 +59,7 @@ class ProjectLoader {
  private:
   void Load() {
     Setting setting = ReadSetting(context_);
+    if (setting.incomplete) return;
     if (setting.files.empty()) {
       context_.Report(NoFile(options_));
       return;

@@ -17,14 +17,6 @@ Lookup Level::lookup() const {
   };
 }
 
-bool IsRemoteResource(std::string_view path) {
-  for (const std::string_view prefix : {"oci://", "git@", "git://", "ssh://", "github.com/"}) {
-    if (path.starts_with(prefix)) return true;
-  }
-  if (!path.starts_with("https://") && !path.starts_with("http://")) return false;
-  return path.find(".git") != std::string_view::npos;
-}
-
 std::string RelativePath(const std::string& from, const std::string& to) {
   const auto a = Split(from, '/');
   const auto b = Split(to, '/');

@@ -76,8 +76,6 @@ class ModelLoader {
   std::map<std::string, Extended> extended_;
 };
 
-// True for references that are fetched: Git and OCI (compose-go: remote loaders).
-bool IsRemoteResource(std::string_view path);
 // The directory `to` as seen from `from`, both absolute and clean.
 std::string RelativePath(const std::string& from, const std::string& to);
 

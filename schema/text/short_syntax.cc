@@ -423,6 +423,11 @@ std::string AbsolutePath(std::string_view directory, std::string_view path) {
   return path.starts_with("/") ? CleanPath(path) : JoinPath(directory, path);
 }
 
+std::string DirectoryOf(std::string_view path) {
+  const size_t slash = path.rfind('/');
+  return slash == 0 ? "/" : std::string(path.substr(0, slash));
+}
+
 bool IsWindowsAbsolute(std::string_view path) {
   if (path.starts_with("\\\\")) return true;
   return path.size() > 2 && IsDrive(path.substr(0, 1), path[1]) &&

@@ -52,6 +52,8 @@ std::string CleanPath(std::string_view path);
 std::string JoinPath(std::string_view directory, std::string_view name);
 // `path` itself when it is absolute, cleaned either way.
 std::string AbsolutePath(std::string_view directory, std::string_view path);
+// The folder of an absolute path.
+std::string DirectoryOf(std::string_view path);
 bool IsWindowsAbsolute(std::string_view path);
 bool IsIpAddress(std::string_view text);
 

@@ -1,13 +1,11 @@
 // Builds whose files come from web servers and Git repositories, as ADD or as contexts.
 
-#include <signal.h>
-#include <unistd.h>
-
 #include <filesystem>
 #include <mutex>
 #include <optional>
 
 #include "tests/e2e/support/archive.h"
+#include "tests/e2e/support/git_server.h"
 #include "tests/e2e/support/http_server.h"
 #include "tests/e2e/support/skiff_test.h"
 
@@ -172,68 +170,24 @@ TEST_F(BuildRemoteTest, ACommandThatFailsOrDiesOnTheWayLeavesNothing) {
 class BuildGitTest : public BuildRemoteTest {
  protected:
   void SetUp() override {
-    if (::access("/usr/bin/git", X_OK) != 0) GTEST_SKIP() << "git is not installed";
+    if (!GitServer::Installed()) GTEST_SKIP() << "git is not installed";
     BuildRemoteTest::SetUp();
     if (IsSkipped() || HasFatalFailure()) return;
-    Git({"init", "--quiet", "--initial-branch=main", "."});
-    Commit({{"Dockerfile", "FROM busybox\nCOPY sub/f /f\n"},
-            {"sub/f", "one\n"},
-            {"sub/Dockerfile", "FROM busybox\nCOPY f /below\n"}});
-    Git({"tag", "-a", "-m", "first", "v1"});
-    Commit({{"sub/f", "two\n"}});
-    StartDaemon();
+    git_.emplace(project_directory());
+    git_->Commit({{"Dockerfile", "FROM busybox\nCOPY sub/f /f\n"},
+                  {"sub/f", "one\n"},
+                  {"sub/Dockerfile", "FROM busybox\nCOPY f /below\n"}});
+    git_->Tag("v1");
+    git_->Commit({{"sub/f", "two\n"}});
+    git_->Serve();
   }
   void TearDown() override {
-    for (Process& daemon : daemons_) {
-      daemon.Signal(SIGTERM);
-      daemon.Finish();
-    }
+    git_.reset();
     BuildRemoteTest::TearDown();
   }
-  std::string Git(const Words& words) {
-    Words command = {"/usr/bin/git", "-c", "user.name=t", "-c", "user.email=t@t"};
-    command.insert(command.end(), words.begin(), words.end());
-    ProcessOptions options;
-    options.environment = {{"PATH", "/usr/bin:/bin"},
-                           {"HOME", directory()},
-                           {"GIT_CONFIG_NOSYSTEM", "1"},
-                           {"GIT_COMMITTER_DATE", "1700000000 +0000"}};
-    fs::create_directories(repository());
-    options.directory = repository();
-    const Outcome outcome = RunCommand(command, options);
-    EXPECT_THAT(outcome, Succeeds()) << outcome;
-    return outcome.out;
-  }
-  void Commit(const std::map<std::string, std::string>& files) {
-    for (const auto& [name, content] : files) WriteFile("git/repo/" + name, content);
-    Git({"add", "--all"});
-    Git({"commit", "--quiet", "-m", "change"});
-  }
-  std::string Address(const std::string& rest = "") const {
-    return "git://127.0.0.1:" + std::to_string(port_) + "/repo" + rest;
-  }
+  std::string Address(const std::string& rest = "") const { return git_->Address(rest); }
 
- private:
-  std::string repository() const { return project_directory() + "/git/repo"; }
-  void StartDaemon() {
-    // A port somebody takes meanwhile makes it end; then another one is tried.
-    for (int attempt = 0; attempt < 5; ++attempt) {
-      port_ = FreePort();
-      ProcessOptions options;
-      options.environment = {{"PATH", "/usr/bin:/bin"}, {"HOME", directory()}};
-      options.merge_error = true;
-      daemons_.push_back(Process::Start(
-          {"/usr/bin/git", "-c", "safe.directory=*", "daemon", "--verbose", "--export-all",
-           "--listen=127.0.0.1", "--port=" + std::to_string(port_), "--reuseaddr",
-           "--base-path=" + project_directory() + "/git"},
-          options));
-      if (daemons_.back().AwaitOutput("Ready to rumble")) return;
-    }
-    FAIL() << daemons_.back().out();
-  }
-
-  int port_ = 0;
-  std::vector<Process> daemons_;
+  std::optional<GitServer> git_;
 };
 
 TEST_F(BuildGitTest, AContextIsABranchATagOrAFolder) {
@@ -256,7 +210,7 @@ TEST_F(BuildGitTest, AddTakesARepositoryAndIsCachedByCommit) {
   ASSERT_THAT(Build(file), Succeeds());
   EXPECT_EQ(Run("ls -A /all /part; cat /part/f; cat /kept/.git/HEAD | wc -c"),
             "/all:\nDockerfile\nsub\n\n/part:\nDockerfile\nf\none\n41\n");
-  Commit({{"sub/f", "three\n"}});
+  git_->Commit({{"sub/f", "three\n"}});
   const Outcome again = Build(file);
   ASSERT_THAT(again, Succeeds());
   EXPECT_THAT(again.err, HasSubstr("ADD " + Address("#main") + " /all/\n#3 DONE"));
