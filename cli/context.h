@@ -48,6 +48,8 @@ struct Surroundings {
                                  const std::function<void()>& waiting)>
       lock_project;
   std::function<Status(const engine::EmbeddedOptions&)> retire_root;
+  std::function<Result<std::vector<engine::RestoredContainer>>(const engine::EmbeddedOptions&)>
+      restore_containers;
 };
 
 class RemoteFiles;

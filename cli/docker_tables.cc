@@ -673,6 +673,9 @@ constexpr Command kBuilderCommands[] = {
 constexpr Command kSystemCommands[] = {
     {"check", "", "", 0, 0, false, "Verify that state on disk and in the kernel agree",
      "system check\nsystem check --repair", kCheck, RunSystemCheck},
+    {"start", "", "", 0, 0, false,
+     "Start the containers that their restart policy wants to run, as at the start of the machine",
+     "system start", kHelpOnly, RunSystemStart},
     {"retire", "", "", 0, 0, false, "Take away what Skiff keeps in the kernel while nothing runs",
      "system retire", kHelpOnly, RunSystemRetire},
 };

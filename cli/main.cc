@@ -58,6 +58,7 @@ int Main(int argc, char** argv) {
   surroundings.system_check = engine::SystemCheck;
   surroundings.lock_project = engine::LockProject;
   surroundings.retire_root = engine::RetireRoot;
+  surroundings.restore_containers = engine::RestoreContainers;
   TraceSpan span("cli.command");
   return RunProgram(std::vector<std::string>(argv, argv + argc), std::move(surroundings));
 }

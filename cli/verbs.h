@@ -50,6 +50,7 @@ Result<int> RunVersion(Context& context, const Arguments& arguments);
 Result<int> RunCompletion(Context& context, const Arguments& arguments);
 Result<int> RunManual(Context& context, const Arguments& arguments);
 Result<int> RunSystemCheck(Context& context, const Arguments& arguments);
+Result<int> RunSystemStart(Context& context, const Arguments& arguments);
 Result<int> RunSystemRetire(Context& context, const Arguments& arguments);
 Result<int> RunDockerVersion(Context& context, const Arguments& arguments);
 // cli/docker_run.cc

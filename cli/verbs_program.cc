@@ -81,6 +81,22 @@ Result<int> RunManual(Context& context, const Arguments& arguments) {
   return 0;
 }
 
+Result<int> RunSystemStart(Context& context, const Arguments&) {
+  SKIFF_ASSIGN(const std::vector<engine::RestoredContainer> restored,
+               context.around().restore_containers(context.EngineOptions()));
+  bool failed = false;
+  for (const engine::RestoredContainer& container : restored) {
+    failed = failed || container.error;
+    if (container.error) {
+      context.PrintError(fmt::format("error: container {} could not be started: {}\n",
+                                     container.name, container.error->Text()));
+    } else {
+      SKIFF_TRY(context.Print(container.name + "\n"));
+    }
+  }
+  return failed ? kExitFailure : 0;
+}
+
 Result<int> RunSystemRetire(Context& context, const Arguments&) {
   SKIFF_TRY(context.around().retire_root(context.EngineOptions()));
   return 0;

@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -38,6 +39,17 @@ struct SystemReport {
 };
 // Verifies every invariant; with `repair` puts right what is safe to put right.
 Result<SystemReport> SystemCheck(const EmbeddedOptions& options, bool repair);
+
+// A container that its restart policy brought back, or could not.
+struct RestoredContainer {
+  std::string name;
+  std::optional<Error> error;
+};
+// What a machine does when it boots: starts the containers that do not run and whose restart policy
+// wants them to (docker's rule at the start of its daemon: `always` in any case, `unless-stopped`
+// unless stopped by hand, `on-failure` unless they had ended well). The first command that changes
+// something after a boot does it too.
+Result<std::vector<RestoredContainer>> RestoreContainers(const EmbeddedOptions& options);
 
 // Takes away what a root holds in the kernel while nothing runs: the default bridge, the firewall's
 // table, the parents of its cgroups. They come back when they are needed. kFailedPrecondition while

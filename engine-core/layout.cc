@@ -45,8 +45,7 @@ bool Layout::Prepared() const {
   return stamp && *stamp == *boot && IsFolder(containers()) && IsFolder(trash());
 }
 
-Status Layout::Prepare(bool* rebooted) const {
-  *rebooted = false;
+Status Layout::Prepare() const {
   for (const std::string& path :
        {root_, blobs(), layers(), containers(), volumes(), tmp(), trash(), run_, locks()}) {
     SKIFF_TRY(MakeDirectories(path, 0700));
@@ -55,14 +54,12 @@ Status Layout::Prepare(bool* rebooted) const {
   SKIFF_ASSIGN(const std::string boot, BootId());
   const auto stamp = ReadFile(boot_id(), 256);
   const bool current = stamp && *stamp == boot;
-  if (!current) {
-    *rebooted = stamp.has_value();
-    SKIFF_TRY(DiscardVolatile(*this));
-  }
+  if (!current) SKIFF_TRY(DiscardVolatile(*this));
   for (const std::string& path : {run_containers(), run_rows(), run_networks(), intents()}) {
     SKIFF_TRY(MakeDirectories(path, 0700));
   }
   if (current) return {};
+  SKIFF_TRY(WriteFileAtomically(fresh_boot(), boot, 0600, Durability::kVolatile));
   SKIFF_TRY(Failpoint("layout.stamp"));
   return WriteFileAtomically(boot_id(), boot, 0600, Durability::kVolatile);
 }

@@ -37,6 +37,8 @@ class Layout {
   std::string container_hostname(std::string_view id) const { return container(id) + "/hostname"; }
   std::string container_resolv(std::string_view id) const { return container(id) + "/resolv.conf"; }
   std::string container_shm(std::string_view id) const { return container(id) + "/shm"; }
+  // How its last run ended; absent while it runs. The state of a reboot ago is known by it.
+  std::string container_state(std::string_view id) const { return container(id) + "/state.json"; }
   std::string container_log(std::string_view id) const {
     return container(id) + "/" + std::string(id) + "-json.log";
   }
@@ -64,10 +66,12 @@ class Layout {
   std::string locks() const { return run_ + "/locks"; }
   std::string lock(std::string_view name) const { return Join(locks(), name); }
   std::string events() const { return run_ + "/events.jsonl"; }
+  // There from a boot until containers have been brought back by their restart policies.
+  std::string fresh_boot() const { return run_ + "/fresh-boot"; }
 
   // Makes the folders of both roots (0700). The volatile one is emptied first when it was made
-  // before the last boot; `rebooted` then becomes true.
-  Status Prepare(bool* rebooted) const;
+  // before the last boot. One that was not there looks the same: most machines keep it in memory.
+  Status Prepare() const;
   // True when both roots stand and the volatile one is of this boot: what Prepare would find.
   bool Prepared() const;
 

@@ -207,6 +207,7 @@ void Visit(auto& field, auto& spec, const RuntimeSpec*) {
   field(42, spec.log_path);
   field(43, spec.dns);
   field(44, spec.ports);
+  field(45, spec.end_path);
 }
 
 template <typename T>

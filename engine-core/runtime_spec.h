@@ -117,6 +117,7 @@ struct RuntimeSpec {
   Healthcheck healthcheck;  // Complete; test empty or NONE: none.
   LogConfig log;
   std::string log_path;
+  std::string end_path;  // A file that gets the state when the container has ended; "": none.
   DnsSpec dns;
   std::vector<PortSocketSpec> ports;  // The n-th belongs to the n-th port socket of the launch.
 };

@@ -25,8 +25,6 @@
 namespace skiff::engine::embedded {
 namespace {
 
-constexpr std::string_view kContainerMode = "container:";
-
 tl::unexpected<Error> FailNameTaken(const std::string& name, const std::string& id) {
   return Fail(Code::kAlreadyExists, "Conflict. The container name \"/" + name +
                                         "\" is already in use by container \"" + id +

@@ -50,6 +50,11 @@ Result<SystemReport> SystemCheck(const EmbeddedOptions& options, bool repair) {
   return engine.Check(repair);
 }
 
+Result<std::vector<RestoredContainer>> RestoreContainers(const EmbeddedOptions& options) {
+  embedded::EmbeddedEngine engine(options);
+  return engine.Restore();
+}
+
 Status RetireRoot(const EmbeddedOptions& options) {
   embedded::EmbeddedEngine engine(options);
   return engine.Retire();
@@ -90,7 +95,7 @@ EmbeddedEngine::~EmbeddedEngine() {
 Status EmbeddedEngine::OpenRoots() {
   const std::lock_guard lock(open_mutex_);
   if (open_) return {};
-  if (!layout_.Prepared()) SKIFF_TRY(layout_.Prepare(&rebooted_));
+  if (!layout_.Prepared()) SKIFF_TRY(layout_.Prepare());
   open_ = true;
   return {};
 }
@@ -111,7 +116,8 @@ Status EmbeddedEngine::OpenForChange() {
   const std::lock_guard lock(open_mutex_);
   if (reconciled_) return {};
   reconciled_ = true;
-  return Reconcile(rebooted_);
+  fresh_boot_ = ::access(layout_.fresh_boot().c_str(), F_OK) == 0;
+  return Reconcile(fresh_boot_);
 }
 
 Result<EmbeddedEngine::StateGuard> EmbeddedEngine::LockState() {
@@ -202,7 +208,14 @@ Status EmbeddedEngine::Commit() {
     if (!reconciled_) return {};  // Nothing has been changed.
   }
   // What comes after a failure is done all the same: the first one is told.
-  Status first = RestartOrphans();
+  Status first;
+  for (const RestoredContainer& restored : RestartOrphans()) {
+    // A failure of the policy's, not of the command's.
+    const std::string container = "container " + restored.name;
+    Notice(restored.error ? container + " could not be started again by its restart policy: " +
+                                restored.error->Text()
+                          : container + " was started again by its restart policy");
+  }
   const auto keep = [&](Status next) {
     if (first && !next) first = std::move(next);
   };

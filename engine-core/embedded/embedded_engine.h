@@ -32,6 +32,9 @@ using store::ContainerRecord;
 using store::NetworkRecord;
 using store::Ptr;
 
+// Of a namespace that another container has: "container:ID".
+inline constexpr std::string_view kContainerMode = "container:";
+
 // The engine of DESIGN 3 and 5. One object per command; any thread may call it.
 //
 // Locks, in the order they are taken (DESIGN 5): a container's (LockContainer), the state lock
@@ -41,6 +44,9 @@ class EmbeddedEngine : public Engine {
  public:
   explicit EmbeddedEngine(EmbeddedOptions options);
   ~EmbeddedEngine() override;
+
+  // RestoreContainers().
+  Result<std::vector<RestoredContainer>> Restore();
 
   Result<CreatedContainer> CreateContainer(const ContainerConfig& config) override;
   Status StartContainer(std::string_view ref) override;
@@ -252,11 +258,13 @@ class EmbeddedEngine : public Engine {
   Result<net::FirewallState> WholeFirewall();
 
   // reconcile.cc
-  Status Reconcile(bool rebooted);
+  Status Reconcile(bool fresh_boot);
   Status RepairLeftovers();
   Status RepairIntent(const Intent& intent);
-  Status ReconcileContainer(const ContainerRecord& record, bool rebooted);
-  Status RestartOrphans();
+  Status ReconcileContainer(const ContainerRecord& record, bool fresh_boot);
+  // How its last run ended, when nothing of this boot knows.
+  std::optional<ContainerState> EndOf(const ContainerRecord& record) const;
+  std::vector<RestoredContainer> RestartOrphans();
   // Ports of every container that runs, of commands that have not committed as well.
   std::vector<net::PublishSpec> MarkedPorts();
   // Takes out of the firewall what no marker speaks of.
@@ -266,8 +274,9 @@ class EmbeddedEngine : public Engine {
   Status RemoveHalfRows(const std::string& id);
   // What the dead were writing in folders that several commands share.
   Status SweepTemporaries();
-  // Of volumes whose row had gone when the power went.
-  Status RemoveDoomedVolumes();
+  // Commands that died with the machine had announced what they were making where it is lost. What has
+  // no row is theirs. A volume's folder with something in it is kept for `system check`.
+  Status SweepAfterBoot();
   Status EmptyTrash();
   Status EmptyTrashDetached();
   Status DeleteTrash();
@@ -299,7 +308,7 @@ class EmbeddedEngine : public Engine {
 
   std::mutex open_mutex_;
   bool open_ = false;
-  bool rebooted_ = false;
+  bool fresh_boot_ = false;
   bool looked_ = false;
   bool reconciled_ = false;
 

@@ -48,7 +48,8 @@ ContainerState EmbeddedEngine::StateOf(const ContainerRecord& record) {
   if (!state) {
     ContainerState none;
     if (record.desired != store::Desired::kNeverStarted) {
-      // It ran before the last boot: how it ended nobody knows.
+      // It ran before the last boot. Where that ended it nobody knows how.
+      if (auto ended = EndOf(record)) return std::move(*ended);
       none.status = ContainerStatus::kExited;
       none.exit_code = kUnknown;
     }

@@ -23,7 +23,9 @@ namespace {
 
 constexpr size_t kDeletedAtOnce = 4;
 
-bool RestartsAfterReboot(const ContainerRecord& record) {
+// docker: daemon, restore. `ended`: how its last run ended, when it did before the reboot.
+bool RestartsAfterReboot(const ContainerRecord& record,
+                         const std::optional<ContainerState>& ended) {
   const bool ran = record.desired == store::Desired::kRunning;
   switch (record.config.restart.mode) {
     case RestartMode::kNo:
@@ -33,9 +35,8 @@ bool RestartsAfterReboot(const ContainerRecord& record) {
       return record.desired != store::Desired::kNeverStarted;
     case RestartMode::kUnlessStopped:
       return ran;
-    // Only after a failure, and a reboot is none that can be told from an exit with 0.
     case RestartMode::kOnFailure:
-      return false;
+      return ran && (!ended || ended->exit_code != 0);
   }
   return false;
 }
@@ -47,17 +48,17 @@ bool RestartsAfterMonitor(const ContainerRecord& record) {
 
 }  // namespace
 
-Status EmbeddedEngine::Reconcile(bool rebooted) {
+Status EmbeddedEngine::Reconcile(bool fresh_boot) {
   const TraceSpan span("engine.reconcile");
-  if (rebooted) {
+  if (fresh_boot) {
     SKIFF_TRY(store_.CheckFile());
-    SKIFF_TRY(RemoveDoomedVolumes());
+    SKIFF_TRY(SweepAfterBoot());
   }
   SKIFF_TRY(RepairLeftovers());
   SKIFF_ASSIGN(const auto records, store_.Containers());
   bool live = false;
   for (const auto& record : records) {
-    SKIFF_TRY(ReconcileContainer(*record, rebooted));
+    SKIFF_TRY(ReconcileContainer(*record, fresh_boot));
     const bool heir = record->name.empty() && !record->replaces.empty();
     if (heir && !store_.FindContainer(record->replaces)) {
       // The name was not handed on when the container that had it was removed.
@@ -104,19 +105,6 @@ Status EmbeddedEngine::SweepTemporaries() {
     SKIFF_TRY(RemoveTemporaries(folder));
   }
   return volumes_.RemoveAbandonedCopies();
-}
-
-Status EmbeddedEngine::RemoveDoomedVolumes() {
-  SKIFF_ASSIGN(const StateGuard guard, LockState());
-  const std::unique_ptr<DIR, int (*)(DIR*)> folder(::opendir(layout_.volumes().c_str()),
-                                                   ::closedir);
-  if (!folder) return FailErrno("cannot read '" + layout_.volumes() + "'");
-  while (const dirent* entry = ::readdir(folder.get())) {
-    const std::string name = entry->d_name;
-    if (name.starts_with(".") || !volumes_.IsDoomed(name) || store_.FindVolume(name)) continue;
-    SKIFF_TRY(volumes_.Remove(name));
-  }
-  return {};
 }
 
 Status EmbeddedEngine::RepairIntent(const Intent& intent) {
@@ -229,12 +217,19 @@ Status EmbeddedEngine::DestroyGarbage(const ContainerRecord& record) {
   return RemoveTree(layout_.run_container(id));
 }
 
-Status EmbeddedEngine::ReconcileContainer(const ContainerRecord& record, bool rebooted) {
-  if (rebooted) {
-    if (RestartsAfterReboot(record)) orphans_.insert(record.id);
+std::optional<ContainerState> EmbeddedEngine::EndOf(const ContainerRecord& record) const {
+  const auto text = ReadFile(layout_.container_state(record.id), size_t{1} << 20);
+  if (!text) return std::nullopt;
+  auto state = StateFromJson(*text);
+  if (!state) return std::nullopt;
+  return std::move(*state);
+}
+
+Status EmbeddedEngine::ReconcileContainer(const ContainerRecord& record, bool fresh_boot) {
+  if (::access(LiveMarker(layout_, record.id).c_str(), F_OK) != 0) {
+    if (fresh_boot && RestartsAfterReboot(record, EndOf(record))) orphans_.insert(record.id);
     return {};
   }
-  if (::access(LiveMarker(layout_, record.id).c_str(), F_OK) != 0) return {};
   const std::string run_dir = layout_.run_container(record.id);
   const MonitorClient client(run_dir);
   if (client.Alive()) return {};
@@ -288,24 +283,42 @@ Status EmbeddedEngine::SweepPorts() {
   return network_.Unpublish(stale);
 }
 
-Status EmbeddedEngine::RestartOrphans() {
+std::vector<RestoredContainer> EmbeddedEngine::RestartOrphans() {
   std::set<std::string> orphans;
   {
     const std::lock_guard lock(pending_mutex_);
     orphans.swap(orphans_);
   }
-  Status first;
-  for (const std::string& id : orphans) {
+  std::vector<RestoredContainer> restored;
+  // One that shares the namespaces of another comes after it.
+  const std::function<void(const std::string&)> start = [&](const std::string& id) {
+    if (orphans.erase(id) == 0) return;
     const auto record = store_.FindContainer(id);
-    if (!record) continue;
-    Status started = StartContainer(id);
-    if (started) {
-      Notice("container " + (*record)->name + " was started again by its restart policy");
-    } else if (first) {
-      first = std::move(started);
+    if (!record) return;
+    start((*record)->network_container);
+    for (const std::string& mode : {(*record)->config.pid_mode, (*record)->config.ipc_mode}) {
+      if (!mode.starts_with(kContainerMode)) continue;
+      const auto other = store_.FindContainer(mode.substr(kContainerMode.size()));
+      if (other) start((*other)->id);
     }
+    const Status started = StartContainer(id);
+    restored.push_back({(*record)->name, started ? std::nullopt : std::optional(started.error())});
+  };
+  while (!orphans.empty()) start(std::string(*orphans.begin()));
+  if (std::exchange(fresh_boot_, false) && ::unlink(layout_.fresh_boot().c_str()) != 0 &&
+      errno != ENOENT) {
+    Notice(FailErrno("cannot remove '" + layout_.fresh_boot() + "'").value().Text());
   }
-  return first;
+  return restored;
+}
+
+Result<std::vector<RestoredContainer>> EmbeddedEngine::Restore() {
+  SKIFF_TRY(OpenForChange());
+  SKIFF_ASSIGN(const auto records, store_.Containers());
+  for (const auto& record : records) SKIFF_TRY(ReconcileContainer(*record, true));
+  auto restored = RestartOrphans();
+  SKIFF_TRY(Commit());
+  return restored;
 }
 
 Result<std::string> EmbeddedEngine::MoveToTrash(const std::string& path, const std::string& name) {

@@ -450,6 +450,7 @@ Result<RuntimeSpec> BuildRuntimeSpec(const SpecInputs& inputs, std::vector<std::
   }
   spec.log = config.log;
   spec.log_path = layout.container_log(record.id);
+  if (!config.auto_remove) spec.end_path = layout.container_state(record.id);
   spec.dns = inputs.dns;
   return spec;
 }

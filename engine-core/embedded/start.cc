@@ -23,7 +23,6 @@
 namespace skiff::engine::embedded {
 namespace {
 
-constexpr std::string_view kContainerMode = "container:";
 constexpr time_t kLongestLaunch = 10;  // Seconds until a monitor says how its container fares.
 constexpr const char* kHostResolv = "/etc/resolv.conf";
 constexpr const char* kNameServer = "127.0.0.11";
@@ -306,6 +305,9 @@ Result<EmbeddedEngine::Preparation> EmbeddedEngine::Prepare(ContainerRecord& rec
   SKIFF_ASSIGN(CgroupManager * cgroups, Cgroups());
   SKIFF_TRY(MakeDirectories(layout_.run_container(record.id), 0700));
   SKIFF_TRY(WriteLiveMarker(layout_, record.id, {}));
+  if (::unlink(layout_.container_state(record.id).c_str()) != 0 && errno != ENOENT) {
+    return FailErrno("cannot remove '" + layout_.container_state(record.id) + "'");
+  }
   SKIFF_TRY(Failpoint("engine.start.cgroup"));
   SpecInputs inputs;
   SKIFF_ASSIGN(const std::vector<DeviceRule> devices, DevicePolicy(record.config));

@@ -352,6 +352,41 @@ Status EmbeddedEngine::Checker::FirewallTable() {
   return {};
 }
 
+Status EmbeddedEngine::SweepAfterBoot() {
+  // Folders before intents before rows: whoever makes one now announces it, makes it, and withdraws
+  // the announcement once the row is committed.
+  SKIFF_ASSIGN(const auto containers, NamesIn(layout_.containers()));
+  SKIFF_ASSIGN(const auto layers, NamesIn(layout_.layers()));
+  SKIFF_ASSIGN(const auto volumes, NamesIn(layout_.volumes()));
+  SKIFF_ASSIGN(const auto blobs, layers_.BlobNames());
+  SKIFF_ASSIGN(const StateGuard guard, LockState());
+  std::set<std::string> known;
+  SKIFF_ASSIGN(const auto announced, intents_.Others());
+  for (const Intent& intent : announced) known.insert(intent.id);
+  SKIFF_ASSIGN(const auto rows, store_.Containers());
+  for (const auto& row : rows) known.insert(row->id);
+  SKIFF_ASSIGN(const auto layer_rows, store_.Layers());
+  for (const auto& row : layer_rows) known.insert(row->id);
+  SKIFF_ASSIGN(const auto volume_rows, store_.Volumes());
+  for (const auto& row : volume_rows) known.insert(row->config.name);
+  SKIFF_ASSIGN(const auto needed, images_.NeededBlobs());
+  known.insert(needed.begin(), needed.end());
+  const auto unknown = [&](const std::string& name) { return !known.contains(name); };
+  for (const std::string& id : containers) {
+    if (unknown(id)) SKIFF_TRY(DestroyGarbage(id));
+  }
+  for (const std::string& id : layers) {
+    if (unknown(id)) SKIFF_TRY(Discard(layout_.layer(id), "layer"));
+  }
+  for (const std::string& name : volumes) {
+    if (!unknown(name)) continue;
+    SKIFF_TRY(volumes_.IsDoomed(name) ? volumes_.Remove(name) : volumes_.RemoveEmpty(name));
+  }
+  std::vector<std::string> unneeded;
+  std::ranges::copy_if(blobs, std::back_inserter(unneeded), unknown);
+  return unneeded.empty() ? Status() : PurgeBlobs(unneeded);
+}
+
 Result<SystemReport> EmbeddedEngine::Check(bool repair) {
   SKIFF_TRY(OpenRoots());
   {

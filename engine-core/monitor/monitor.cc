@@ -199,6 +199,12 @@ void Monitor::Do(const CancelTimer& action) {
 
 void Monitor::Do(const WriteState&) {
   if (state_timer_ != 0) loop_->CancelTimer(std::exchange(state_timer_, 0));
+  if (core_.state().status == ContainerStatus::kExited && !message_.spec.end_path.empty()) {
+    // For after a reboot only: what asks in this boot reads the state below.
+    const Status kept = WriteFileAtomically(message_.spec.end_path, StateToJson(core_.state()),
+                                            0600, Durability::kVolatile);
+    if (!kept) Journal("end_lost", {{"error", kept.error().Text()}});
+  }
   Status written = Failpoint("monitor.state.write");
   if (written) {
     written = WriteFileAtomically(message_.spec.run_dir + "/state.json", StateToJson(core_.state()),

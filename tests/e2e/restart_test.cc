@@ -1,6 +1,10 @@
 // Restart policies, stop and kill, exit codes: who may end a container, and what follows.
 
 #include <signal.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
 
 #include "tests/e2e/support/skiff_test.h"
 
@@ -104,6 +108,131 @@ TEST_F(RestartTest, DeathOfTheMonitorEndsItsContainer) {
   EXPECT_EQ(Inspect("back-web-1", "{{.State.Running}}"), "false");
   Succeed({"up", "-d"});
   EXPECT_EQ(State(), "running 0");
+}
+
+// As a power cut and a boot leave a machine: nothing runs, and what was kept in memory is gone. (The
+// guest's tests really do it.)
+class RebootTest : public SkiffTest {
+ protected:
+  void Reboot() {
+    for (const std::string& id : Lines(Succeed({"docker", "ps", "-q", "--no-trunc"}))) {
+      const int pid = std::stoi(Inspect(id, "{{.State.Pid}}"));
+      std::ifstream status("/proc/" + std::to_string(pid) + "/status");
+      for (std::string text; std::getline(status, text);) {
+        if (!text.starts_with("PPid:")) continue;
+        ASSERT_EQ(::kill(std::stoi(text.substr(5)), SIGKILL), 0);
+      }
+      ASSERT_TRUE(Eventually([&] { return ::kill(pid, 0) != 0; }));
+      ASSERT_TRUE(Eventually([&] { return RemoveCgroups(id); }));
+    }
+    std::filesystem::remove_all(environment().at("SKIFF_RUN"));
+    environment()["SKIFF_TEST_BOOT_ID"] = "boot " + std::to_string(++boots_);
+  }
+  static bool RemoveCgroups(const std::string& id) {
+    namespace fs = std::filesystem;
+    std::vector<fs::path> found;
+    std::error_code gone_meanwhile;  // Other tests make and remove folders, too.
+    fs::recursive_directory_iterator it("/sys/fs/cgroup", gone_meanwhile);
+    for (; it != fs::recursive_directory_iterator(); it.increment(gone_meanwhile)) {
+      if (it.depth() > 4) it.disable_recursion_pending();
+      if (it->path().filename() == id) found.push_back(it->path());
+    }
+    bool gone = true;
+    for (const fs::path& folder : found) {
+      for (const auto& entry : fs::directory_iterator(folder)) {
+        if (entry.is_directory()) ::rmdir(entry.path().c_str());
+      }
+      gone = ::rmdir(folder.c_str()) == 0 && gone;
+    }
+    return gone;
+  }
+  std::string State(const std::string& service) {
+    return Inspect("back-" + service + "-1", "{{.State.Status}} {{.State.ExitCode}}");
+  }
+  // A service for each policy and state before the boot.
+  void StartServices() {
+    WriteProject(
+        "name: back\n"
+        "x-base: &base {image: \"busybox:latest\", init: true, command: sleep 1000}\n"
+        "services:\n"
+        "  always: {<<: *base, restart: always}\n"
+        "  always-stopped: {<<: *base, restart: always}\n"
+        "  unless: {<<: *base, restart: unless-stopped}\n"
+        "  unless-stopped: {<<: *base, restart: unless-stopped}\n"
+        "  failing: {<<: *base, restart: on-failure}\n"
+        "  succeeded: {<<: *base, command: \"true\", restart: on-failure}\n"
+        "  failed: {<<: *base, command: \"sh -c 'exit 3'\", restart: \"on-failure:1\"}\n"
+        "  never: {<<: *base}\n"
+        "  never-ended: {<<: *base, command: \"sh -c 'exit 4'\"}\n"
+        "  guest: {<<: *base, restart: always, network_mode: \"service:zz-host\"}\n"
+        "  zz-host: {<<: *base, restart: always}\n");
+    Succeed({"up", "-d"});
+    Succeed({"stop", "always-stopped", "unless-stopped"});
+    ASSERT_TRUE(Eventually([&] {
+      return State("succeeded") == "exited 0" && State("failed") == "exited 3" &&
+             State("never-ended") == "exited 4";
+    }));
+  }
+
+ private:
+  int boots_ = 0;
+};
+
+TEST_F(RebootTest, RestartPoliciesBringContainersBack) {
+  StartServices();
+  Reboot();
+  // Looking changes nothing, and knows how those ended that had.
+  EXPECT_EQ(Succeed({"docker", "ps", "-q"}), "");
+  EXPECT_EQ(State("never-ended"), "exited 4");
+  EXPECT_EQ(State("unless-stopped"), "exited 143");
+  EXPECT_EQ(State("never"), "exited 255");
+  EXPECT_EQ(LineSet(Succeed({"system", "start"})),
+            LineSet("back-always-1\nback-always-stopped-1\nback-failed-1\nback-failing-1\n"
+                    "back-guest-1\nback-unless-1\nback-zz-host-1\n"));
+  for (const char* running : {"always", "always-stopped", "unless", "failing", "guest", "zz-host"}) {
+    EXPECT_EQ(State(running), "running 0") << running;
+  }
+  EXPECT_EQ(State("succeeded"), "exited 0");
+  EXPECT_EQ(State("unless-stopped"), "exited 143");
+  EXPECT_EQ(State("never"), "exited 255");
+  EXPECT_TRUE(Eventually([&] { return State("failed") == "exited 3"; }));
+  EXPECT_EQ(Succeed({"system", "start"}), "back-failed-1\n");
+  Succeed({"system", "check"});
+}
+
+TEST_F(RebootTest, TheFirstCommandThatChangesSomethingBringsThemBackToo) {
+  WriteProject(
+      "name: back\nservices:\n"
+      "  web: {image: \"busybox:latest\", command: sleep 1000, restart: always}\n");
+  Succeed({"up", "-d"});
+  Reboot();
+  Succeed({"ps", "-a"});
+  EXPECT_EQ(State("web"), "exited 255");
+  const Outcome made = Skiff({"docker", "volume", "create", "other"});
+  EXPECT_THAT(made, Succeeds());
+  EXPECT_THAT(made.err, ::testing::HasSubstr(
+                            "container back-web-1 was started again by its restart policy"));
+  EXPECT_EQ(State("web"), "running 0");
+  Succeed({"docker", "volume", "rm", "other"});
+}
+
+TEST_F(RebootTest, OneThatCannotStartKeepsNobodyElseFromIt) {
+  WriteFile("a/file", "x");
+  WriteProject(
+      "name: back\nservices:\n"
+      "  a-broken:\n"
+      "    image: busybox:latest\n    command: sleep 1000\n    restart: always\n"
+      "    volumes: [{type: bind, source: ./a, target: /a, bind: {create_host_path: false}}]\n"
+      "  web: {image: \"busybox:latest\", command: sleep 1000, restart: always}\n");
+  Succeed({"up", "-d"});
+  Reboot();
+  std::filesystem::remove_all(project_directory() + "/a");
+  const Outcome started = Skiff({"system", "start"});
+  EXPECT_THAT(started, ExitsWith(1));
+  EXPECT_EQ(started.out, "back-web-1\n");
+  EXPECT_THAT(started.err, ::testing::HasSubstr("error: container back-a-broken-1 could not be started: "));
+  EXPECT_THAT(Skiff({"docker", "volume", "create", "other"}).err, "");
+  Succeed({"docker", "volume", "rm", "other"});
 }
 
 TEST_F(RestartTest, MemoryLimitIsToldApart) {

@@ -155,11 +155,11 @@ TEST_F(StoreTest, RebootDiscardsTheVolatileRootOnly) {
   ASSERT_TRUE(MakeDirectories(layout_.run_container("a")));
   ASSERT_EQ(::setenv("SKIFF_TEST_BOOT_ID", "later", 1), 0);
   EXPECT_FALSE(layout_.Prepared());
-  bool rebooted = false;
-  const auto prepared = layout_.Prepare(&rebooted);
+  EXPECT_EQ(::unlink(layout_.fresh_boot().c_str()), 0);
+  const auto prepared = layout_.Prepare();
   ::unsetenv("SKIFF_TEST_BOOT_ID");
   ASSERT_TRUE(prepared);
-  EXPECT_TRUE(rebooted);
+  EXPECT_EQ(::access(layout_.fresh_boot().c_str(), F_OK), 0);
   EXPECT_NE(::access(layout_.run_container("a").c_str(), F_OK), 0);
   EXPECT_EQ(Store(layout_).Containers()->size(), 1u);
 }

@@ -13,11 +13,7 @@ namespace skiff::engine {
 // Both roots in a folder that goes with the test.
 class TempRoots : public ::testing::Test {
  protected:
-  void SetUp() override {
-    bool rebooted = false;
-    ASSERT_TRUE(layout_.Prepare(&rebooted));
-    EXPECT_FALSE(rebooted);
-  }
+  void SetUp() override { ASSERT_TRUE(layout_.Prepare()); }
   void TearDown() override { EXPECT_TRUE(RemoveTree(folder_)); }
 
   std::string folder_ = ::testing::TempDir() + "skiff-unit-" + RandomHex(6);
