@@ -120,6 +120,10 @@ Result<int> Context::InterruptFd() {
   return interrupts_->fd();
 }
 
+bool Context::ReadYes(bool otherwise) const {
+  return cli::ReadYes(surroundings_.in, interrupts_ ? interrupts_->fd() : -1, otherwise);
+}
+
 Result<compose::ProgressOptions> Context::ProgressChoice(const SourceMap* sources) const {
   compose::ProgressOptions options;
   options.fd = TruthVariable("COMPOSE_STATUS_STDOUT") ? surroundings_.out : surroundings_.err;

@@ -86,11 +86,14 @@ class Context {
   engine::EmbeddedOptions EngineOptions();
   // Readable when the person wants to stop; opened on first use.
   Result<int> InterruptFd();
+  // The answer to a question that has been printed (ReadYes of cli/terminal.h).
+  bool ReadYes(bool otherwise = false) const;
   // The use cases' view of all this. `sources` outlives it.
   Result<compose::Context> ComposeContext(const SourceMap* sources);
   schema::LoadOptions LoadOptions() const;
   // From now on Compose files at addresses are fetched; before, only what is here is used.
   void FetchRemoteFiles();
+  const RemoteFiles& remote_files() const { return *remote_; }
   // Loads the project and prints what was found wrong; fails with an empty message then.
   enum class Warnings { kNone, kOfFile, kOfFileAndEngine };
   Result<schema::LoadResult*> LoadProject(const schema::LoadOptions& options, Warnings warnings);

@@ -1,6 +1,5 @@
 // `builder prune`: the build cache, given back.
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include "base/text.h"
 #include "base/units.h"
@@ -24,16 +23,12 @@ Result<int64_t> UnusedSince(const Context& context, const std::string& filter) {
                   .With("until=DURATION is the only one"));
 }
 
-Result<bool> Confirmed(Context& context, bool all) {
+bool Confirmed(Context& context, bool all) {
   context.PrintError(
       fmt::format("WARNING! This will remove all {}build cache. Are you sure you "
                   "want to continue? [y/N] ",
                   all ? "" : "dangling "));
-  std::string answer;
-  char c = 0;
-  // One line, or what there is of it.
-  while (answer.size() < 16 && ::read(context.around().in, &c, 1) == 1 && c != '\n') answer += c;
-  return EqualsIgnoreCase(answer, "y") || EqualsIgnoreCase(answer, "yes");
+  return context.ReadYes();
 }
 
 }  // namespace
@@ -50,7 +45,7 @@ Result<int> RunBuilderPrune(Context& context, const Arguments& arguments) {
     SKIFF_ASSIGN(options.keep_size, ParseBytes(size));
   }
   if (!arguments.Bool("force")) {
-    SKIFF_ASSIGN(const bool confirmed, Confirmed(context, options.all));
+    const bool confirmed = Confirmed(context, options.all);
     if (!confirmed) return 0;
   }
   SKIFF_ASSIGN(engine::Engine * engine, context.Engine());

@@ -44,10 +44,7 @@ std::vector<int64_t> SizesOf(const engine::ImageDocument& document, const engine
 
 Result<bool> PruneConfirmed(Context& context, std::string_view warning) {
   SKIFF_TRY(context.Print(fmt::format("{}\nAre you sure you want to continue? [y/N] ", warning)));
-  std::string answer;
-  char byte = 0;
-  while (::read(context.around().in, &byte, 1) == 1 && byte != '\n') answer += byte;
-  return answer == "y" || answer == "Y" || answer == "yes";
+  return context.ReadYes();
 }
 
 // docker's `until`: a duration before now, or a time.

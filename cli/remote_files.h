@@ -21,6 +21,8 @@ class RemoteFiles : public schema::RemoteFiles {
   // From now on addresses are asked for and files fetched.
   void Fetch() { fetch_ = true; }
   Result<std::string> Obtain(const std::string& address) override;
+  // What has been obtained, by address.
+  const std::map<std::string, std::string>& known() const { return known_; }
 
  private:
   Result<std::string> FindInRepository(const std::string& address);

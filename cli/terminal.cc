@@ -1,6 +1,7 @@
 #include "cli/terminal.h"
 
 #include <fmt/format.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <termios.h>
 #include <unistd.h>
@@ -13,6 +14,21 @@ namespace skiff::cli {
 
 bool IsTerminal(int fd) {
   return fd >= 0 && isatty(fd) == 1;
+}
+
+bool ReadYes(int fd, int interrupt_fd, bool otherwise) {
+  constexpr size_t kLongest = 64;
+  std::string answer;
+  while (answer.size() < kLongest) {
+    pollfd ready[] = {{fd, POLLIN, 0}, {interrupt_fd, POLLIN, 0}};
+    if (::poll(ready, std::size(ready), -1) < 0 && errno == EINTR) continue;
+    if (ready[1].revents != 0) return false;
+    char c = 0;
+    if (::read(fd, &c, 1) != 1 || c == '\n') break;
+    answer += c;
+  }
+  answer = ToLower(Trim(answer));
+  return answer.empty() ? otherwise : answer == "y" || answer == "yes";
 }
 
 engine::TerminalSize SizeOf(int fd) {

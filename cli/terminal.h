@@ -14,6 +14,10 @@ bool IsTerminal(int fd);
 // Zeros when `fd` is no terminal.
 engine::TerminalSize SizeOf(int fd);
 
+// The answer to a question with yes or no: a line from `fd`. `otherwise` when it is empty or when there
+// is none; anything else is no, and so is that `interrupt_fd` (-1: none) becomes readable.
+bool ReadYes(int fd, int interrupt_fd, bool otherwise = false);
+
 // Raw mode for as long as it lives. The terminal is also put back when the process is ended by a
 // signal it handles, since those only set a flag.
 class RawMode {

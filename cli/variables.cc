@@ -1,6 +1,7 @@
 #include "cli/variables.h"
 
 #include <cctype>
+#include <nlohmann/json.hpp>
 
 namespace skiff::cli {
 namespace {
@@ -43,6 +44,12 @@ void CollectBraced(std::string_view inside, std::map<std::string, VariableUse>& 
   CollectVariables(operand, variables);
 }
 
+void CollectFrom(const nlohmann::ordered_json& value, std::map<std::string, VariableUse>& variables) {
+  if (value.is_string()) CollectVariables(value.get_ref<const std::string&>(), variables);
+  if (!value.is_structured()) return;
+  for (const auto& item : value) CollectFrom(item, variables);
+}
+
 }  // namespace
 
 void CollectVariables(std::string_view text, std::map<std::string, VariableUse>& variables) {
@@ -59,6 +66,12 @@ void CollectVariables(std::string_view text, std::map<std::string, VariableUse>&
       i += length;
     }
   }
+}
+
+std::map<std::string, VariableUse> VariablesOf(const schema::Node& tree) {
+  std::map<std::string, VariableUse> variables;
+  CollectFrom(nlohmann::ordered_json::parse(schema::RenderJson(tree), nullptr, false), variables);
+  return variables;
 }
 
 }  // namespace skiff::cli

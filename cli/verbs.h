@@ -111,6 +111,9 @@ Result<ChosenProject> ChooseProject(Context& context, const std::vector<std::str
 Result<const schema::LoadResult*> LoadModel(Context& context,
                                             const std::vector<std::string>& services,
                                             bool fetch = true);
+// Of a project whose first file came from an address: says where it is, and asks whether it may have
+// the variables it uses, and the further addresses it includes, unless `yes`. docker compose: up, run.
+Status ConfirmRemoteProject(Context& context, const schema::LoadResult& model, bool yes);
 // -t SECONDS
 std::optional<compose::Seconds> SecondsOf(const Arguments& arguments, std::string_view flag);
 // Fails with kUnsupported when one of these flags of docker's is given.

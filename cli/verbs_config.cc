@@ -70,17 +70,8 @@ Result<std::string> Hashes(const schema::Project& project, const std::string& wa
   return out;
 }
 
-void CollectFrom(const Json& value, std::map<std::string, VariableUse>& variables) {
-  if (value.is_string()) CollectVariables(value.get_ref<const std::string&>(), variables);
-  if (value.is_structured()) {
-    for (const Json& item : value) CollectFrom(item, variables);
-  }
-}
-
 Result<std::string> Variables(const schema::LoadResult& loaded, const std::string& format) {
-  const Json tree = Json::parse(schema::RenderJson(*loaded.tree), nullptr, false);
-  std::map<std::string, VariableUse> variables;
-  CollectFrom(tree, variables);
+  const std::map<std::string, VariableUse> variables = VariablesOf(*loaded.tree);
   if (format == "json") {
     Json out = Json::object();
     for (const auto& [name, use] : variables) {

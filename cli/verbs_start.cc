@@ -148,6 +148,7 @@ Status FillRunOptions(const Context& context, const Arguments& arguments,
 Result<int> RunUp(Context& context, const Arguments& arguments) {
   SKIFF_ASSIGN(const compose::UpOptions options, UpOptionsOf(context, arguments));
   SKIFF_ASSIGN(const schema::LoadResult* model, LoadModel(context, arguments.operands()));
+  SKIFF_TRY(ConfirmRemoteProject(context, *model, arguments.Bool("yes")));
   SKIFF_TRY(PullBefore(context, arguments, *model, options.create.services, options.create.no_deps));
   SKIFF_TRY(BuildBefore(context, *model,
                         {options.create.services, options.create.no_deps, arguments.Bool("build"),
@@ -211,6 +212,7 @@ Result<int> RunRun(Context& context, const Arguments& arguments) {
   compose::RunOptions options;
   SKIFF_TRY(FillRunOptions(context, arguments, options));
   SKIFF_ASSIGN(const schema::LoadResult* model, LoadModel(context, {options.service}));
+  SKIFF_TRY(ConfirmRemoteProject(context, *model, false));
   SKIFF_TRY(PullBefore(context, arguments, *model, {options.service}, options.no_deps));
   SKIFF_TRY(BuildBefore(context, *model,
                         {{options.service},

@@ -1,5 +1,4 @@
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include "base/text.h"
 #include "cli/flag_values.h"
@@ -21,11 +20,7 @@ Result<int> WithProject(Context& context, const std::vector<std::string>& servic
 // "Going to remove a, b" and y/N on the terminal.
 bool Confirm(const Context& context, const std::vector<std::string>& names) {
   context.PrintError(fmt::format("? Going to remove {}. Are you sure? [yN] ", Join(names, ", ")));
-  std::string answer;
-  char c = 0;
-  while (read(context.around().in, &c, 1) == 1 && c != '\n') answer += c;
-  answer = ToLower(Trim(answer));
-  return answer == "y" || answer == "yes";
+  return context.ReadYes();
 }
 
 }  // namespace

@@ -177,6 +177,22 @@ TEST_F(GitFilesTest, IncludeAndExtendsReachRepositories) {
   EXPECT_THAT(config, HasSubstr("source: " + cache() + "/git-" + git_->Head()));
 }
 
+TEST_F(GitFilesTest, WhatARemoteProjectIncludesIsConfirmed) {
+  git_->Commit({{"far/compose.yaml",
+                 "include: [\"" + git_->Address("#main:sub") + "\"]\n"
+                 "services:\n  web: {image: busybox, command: \"true\"}\n"}});
+  const std::string address = git_->Address("#main:far");
+  const Outcome asked = Skiff({"-f", address, "up", "-d"});
+  EXPECT_THAT(asked, ExitsWith(130));
+  EXPECT_THAT(asked.err, HasSubstr("includes files from further addresses:\n  - " +
+                                   git_->Address("#main:sub") + "\n"));
+  EXPECT_EQ(Succeed({"docker", "ps", "-aq"}), "");
+  const Outcome confirmed = Skiff({"-f", address, "up", "-d", "-y"});
+  EXPECT_THAT(confirmed, Succeeds());
+  EXPECT_THAT(confirmed.err, HasSubstr("Project \"" + address + "\" is stored in \"" + cache()));
+  Succeed({"-f", address, "down"});
+}
+
 TEST_F(GitFilesTest, ACommitThatIsHereNeedsNoServer) {
   const Words project = {"-f", git_->Address("#" + git_->Head())};
   ASSERT_THAT(Fetch(project), Succeeds());
