@@ -1,5 +1,6 @@
 #include "base/text.h"
 #include "cli/command.h"
+#include "cli/terminal.h"
 #include "cli/verbs.h"
 
 namespace skiff::cli {
@@ -312,6 +313,30 @@ constexpr Flag kVersion[] = {
     {"short", 0, kBool, "", "Show only the version number"},
     kHelp};
 constexpr Flag kHelpOnly[] = {kHelp};
+constexpr Flag kIndex = {"index", 0, kNumber, "int",
+                         "Index of the container if service has multiple replicas"};
+constexpr Flag kAttach[] = {
+    {"detach-keys", 0, kText, "string", "Override the key sequence for detaching from a container",
+     kDefaultDetachKeys},
+    kIndex,
+    {"no-stdin", 0, kBool, "", "Do not attach STDIN"},
+    {"sig-proxy", 0, kBool, "", "Proxy all received signals to the process", "true"},
+    kHelp,
+};
+constexpr Flag kCommit[] = {
+    {"author", 'a', kText, "string",
+     "Author (e.g., \"John Hannibal Smith <hannibal@a-team.com>\")"},
+    {"change", 'c', kList, "list", "Apply Dockerfile instruction to the created image"},
+    kIndex,
+    {"message", 'm', kText, "string", "Commit message"},
+    {"pause", 'p', kBool, "", "Pause container during commit", "true"},
+    kHelp,
+};
+constexpr Flag kExport[] = {
+    kIndex,
+    {"output", 'o', kText, "string", "Write to a file, instead of STDOUT"},
+    kHelp,
+};
 
 constexpr Command kCommands[] = {
     {"build", "", "[SERVICE...]", 0, kAnyNumber, false, "Build or rebuild services",
@@ -346,6 +371,16 @@ constexpr Command kCommands[] = {
      "restart web", kRestart, RunRestart},
     {"kill", "", "[SERVICE...]", 0, kAnyNumber, false, "Force stop service containers",
      "kill -s HUP web", kKill, RunKill},
+    {"top", "", "[SERVICES...]", 0, kAnyNumber, false, "Display the running processes", "top web",
+     kHelpOnly, RunComposeTop},
+    {"attach", "", "SERVICE", 1, 1, false,
+     "Attach local standard input, output, and error streams to a service's running container",
+     "attach --index 2 web", kAttach, RunComposeAttach},
+    {"commit", "", "SERVICE [REPOSITORY[:TAG]]", 1, 2, false,
+     "Create a new image from a service container's changes",
+     "commit -c 'CMD [\"server\"]' web web:patched", kCommit, RunComposeCommit},
+    {"export", "", "SERVICE", 1, 1, false, "Export a service container's filesystem as a tar archive",
+     "export -o web.tar web", kExport, RunComposeExport},
     {"rm", "", "[SERVICE...]", 0, kAnyNumber, false, "Removes stopped service containers",
      "rm -fs web", kRm, RunRm},
     {"scale", "", "SERVICE=NUM...", 1, kAnyNumber, false, "Scale services", "scale web=3 worker=2",

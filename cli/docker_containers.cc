@@ -11,6 +11,7 @@
 #include "cli/flag_values.h"
 #include "cli/listing.h"
 #include "cli/operands.h"
+#include "cli/process_table.h"
 #include "cli/status_text.h"
 #include "cli/text_table.h"
 #include "cli/verbs.h"
@@ -105,16 +106,6 @@ engine::StopOptions StopOptionsOf(const Arguments& arguments) {
 std::string HostSide(const engine::PublishedPort& port) {
   const bool v6 = port.host_ip.find(':') != std::string::npos;
   return fmt::format("{}:{}", v6 ? '[' + port.host_ip + ']' : port.host_ip, port.host_port);
-}
-
-// pids below the process, itself included, from /proc/PID/task/TID/children.
-void CollectProcesses(int64_t pid, std::vector<int64_t>& out) {
-  out.push_back(pid);
-  const auto children = ReadFile(fmt::format("/proc/{}/task/{}/children", pid, pid));
-  if (!children) return;  // It has ended meanwhile.
-  for (std::string_view word : SplitWords(*children)) {
-    if (const auto child = ParseNumber<int64_t>(word)) CollectProcesses(*child, out);
-  }
 }
 
 }  // namespace
@@ -238,24 +229,10 @@ Result<int> RunDockerTop(Context& context, const Arguments& arguments) {
     return Fail(Code::kFailedPrecondition,
                 fmt::format("container {} is not running", container.id));
   }
-  std::vector<int64_t> processes;
-  CollectProcesses(container.state.pid, processes);
-  TextTable table(10);
-  table.Add({"UID", "PID", "PPID", "CMD"});
-  for (int64_t pid : processes) {
-    const auto status = ReadFile(fmt::format("/proc/{}/status", pid));
-    const auto command = ReadFile(fmt::format("/proc/{}/cmdline", pid));
-    if (!status || !command) continue;  // It has ended meanwhile.
-    std::string uid, parent;
-    for (std::string_view line : Split(*status, '\n')) {
-      const std::vector<std::string_view> words = SplitWords(line);
-      if (words.size() > 1 && words[0] == "Uid:") uid = words[1];
-      if (words.size() > 1 && words[0] == "PPid:") parent = words[1];
-    }
-    std::string text = *command;
-    std::replace(text.begin(), text.end(), '\0', ' ');
-    table.Add({uid, std::to_string(pid), parent, std::string(Trim(text))});
-  }
+  SKIFF_ASSIGN(auto processes, ProcessesOf(container.id, context.now()));
+  TextTable table(20);
+  table.Add({std::begin(kProcessTitles), std::end(kProcessTitles)});
+  for (std::vector<std::string>& row : processes) table.Add(std::move(row));
   SKIFF_TRY(context.Print(table.Render()));
   return 0;
 }

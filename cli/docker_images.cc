@@ -149,20 +149,30 @@ Result<int> RunImageSave(Context& context, const Arguments& arguments) {
 }
 
 Result<int> RunContainerExport(Context& context, const Arguments& arguments) {
+  return ExportContainer(context, arguments, arguments.Operand(0));
+}
+
+Result<int> ExportContainer(Context& context, const Arguments& arguments, const std::string& ref) {
   SKIFF_ASSIGN(engine::Engine * engine, context.Engine());
-  SKIFF_TRY(engine->InspectContainer(arguments.Operand(0)));
+  SKIFF_TRY(engine->InspectContainer(ref));
   SKIFF_ASSIGN(ArchiveOutput output, ArchiveOutput::Open(context, arguments.Text("output")));
-  SKIFF_TRY(engine->ExportContainer(arguments.Operand(0), output.fd()));
+  SKIFF_TRY(engine->ExportContainer(ref, output.fd()));
   SKIFF_TRY(output.Finish());
   return 0;
 }
 
 Result<int> RunContainerCommit(Context& context, const Arguments& arguments) {
+  return CommitContainer(context, arguments, arguments.Operand(0),
+                         arguments.Bool("pause") && !arguments.Bool("no-pause"));
+}
+
+Result<int> CommitContainer(Context& context, const Arguments& arguments, const std::string& ref,
+                            bool pause) {
   engine::CommitContainerOptions options;
   options.reference = arguments.Operand(1);
   options.author = arguments.Text("author");
   options.message = arguments.Text("message");
-  options.pause = arguments.Bool("pause") && !arguments.Bool("no-pause");
+  options.pause = pause;
   options.changes = [&arguments](engine::ImageConfig& config) -> Status {
     for (const std::string& change : arguments.List("change")) {
       SKIFF_TRY(ApplyImageChange(change, config));
@@ -170,7 +180,7 @@ Result<int> RunContainerCommit(Context& context, const Arguments& arguments) {
     return {};
   };
   SKIFF_ASSIGN(engine::Engine * engine, context.Engine());
-  SKIFF_ASSIGN(const std::string id, engine->CommitContainer(arguments.Operand(0), options));
+  SKIFF_ASSIGN(const std::string id, engine->CommitContainer(ref, options));
   SKIFF_TRY(engine->Commit());
   SKIFF_TRY(context.Print(id + '\n'));
   return 0;

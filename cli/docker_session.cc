@@ -98,8 +98,13 @@ Result<int> RunDockerExec(Context& context, const Arguments& arguments) {
 }
 
 Result<int> RunDockerAttach(Context& context, const Arguments& arguments) {
+  return AttachToContainer(context, arguments, arguments.Operand(0));
+}
+
+Result<int> AttachToContainer(Context& context, const Arguments& arguments,
+                              const std::string& ref) {
   SKIFF_ASSIGN(engine::Engine * engine, context.Engine());
-  SKIFF_ASSIGN(const engine::Container container, engine->InspectContainer(arguments.Operand(0)));
+  SKIFF_ASSIGN(const engine::Container container, engine->InspectContainer(ref));
   if (container.state.status == engine::ContainerStatus::kPaused) {
     return Fail(Code::kFailedPrecondition,
                 "You cannot attach to a paused container, unpause it first");

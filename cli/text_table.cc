@@ -7,8 +7,6 @@
 namespace skiff::cli {
 namespace {
 
-constexpr size_t kPadding = 3;
-
 size_t CodePoints(std::string_view text) {
   size_t count = 0;
   for (char c : text) count += (static_cast<unsigned char>(c) & 0xc0) != 0x80;
@@ -28,7 +26,7 @@ std::string TextTable::Render() const {
   for (const auto& line : lines_) {
     for (size_t i = 0; i + 1 < line.size(); ++i) {
       if (i == widths.size()) widths.push_back(minimum_width_);
-      widths[i] = std::max(widths[i], CodePoints(line[i]) + kPadding);
+      widths[i] = std::max(widths[i], CodePoints(line[i]) + gap_);
     }
   }
   std::string out;

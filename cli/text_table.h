@@ -7,18 +7,19 @@
 namespace skiff::cli {
 
 // Lines of cells, aligned as docker's command lines do it: a column is as wide as its widest cell
-// plus three spaces, and at least `minimum_width`; the last cell of a line is not padded. Widths
+// plus `gap` spaces, and at least `minimum_width`; the last cell of a line is not padded. Widths
 // count Unicode code points.
 class TextTable {
  public:
-  explicit TextTable(size_t minimum_width) : minimum_width_(minimum_width) {}
+  explicit TextTable(size_t minimum_width, size_t gap = 3)
+      : minimum_width_(minimum_width), gap_(gap) {}
   void Add(std::vector<std::string> cells) { lines_.push_back(std::move(cells)); }
   // A line with cells separated by tabs.
   void AddLine(std::string_view line);
   std::string Render() const;
 
  private:
-  size_t minimum_width_;
+  size_t minimum_width_, gap_;
   std::vector<std::vector<std::string>> lines_;
 };
 

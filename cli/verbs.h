@@ -43,6 +43,11 @@ Result<int> RunComposeImages(Context& context, const Arguments& arguments);
 Result<int> RunComposePull(Context& context, const Arguments& arguments);
 Result<int> RunComposePush(Context& context, const Arguments& arguments);
 Result<int> RunComposeVolumes(Context& context, const Arguments& arguments);
+// cli/verbs_container.cc
+Result<int> RunComposeAttach(Context& context, const Arguments& arguments);
+Result<int> RunComposeCommit(Context& context, const Arguments& arguments);
+Result<int> RunComposeExport(Context& context, const Arguments& arguments);
+Result<int> RunComposeTop(Context& context, const Arguments& arguments);
 // cli/verbs_config.cc
 Result<int> RunConfig(Context& context, const Arguments& arguments);
 // cli/verbs_program.cc
@@ -59,6 +64,8 @@ Result<int> RunDockerCreate(Context& context, const Arguments& arguments);
 // cli/docker_session.cc
 Result<int> RunDockerExec(Context& context, const Arguments& arguments);
 Result<int> RunDockerAttach(Context& context, const Arguments& arguments);
+// What follows the name of the container, of docker's verb and of compose's.
+Result<int> AttachToContainer(Context& context, const Arguments& arguments, const std::string& ref);
 Result<int> RunDockerStart(Context& context, const Arguments& arguments);
 Result<int> RunDockerLogs(Context& context, const Arguments& arguments);
 Result<int> RunDockerWait(Context& context, const Arguments& arguments);
@@ -128,6 +135,9 @@ Result<int> RunImageLoad(Context& context, const Arguments& arguments);
 Result<int> RunImageSave(Context& context, const Arguments& arguments);
 Result<int> RunContainerExport(Context& context, const Arguments& arguments);
 Result<int> RunContainerCommit(Context& context, const Arguments& arguments);
+Result<int> ExportContainer(Context& context, const Arguments& arguments, const std::string& ref);
+Result<int> CommitContainer(Context& context, const Arguments& arguments, const std::string& ref,
+                            bool pause);
 Result<int> RunImageHistory(Context& context, const Arguments& arguments);
 Result<int> RunImagePrune(Context& context, const Arguments& arguments);
 // --platform of a command on images.

@@ -206,6 +206,11 @@ struct PsEntry {
 Result<std::vector<PsEntry>> Ps(const Context& context, const ProjectRef& project,
                                 const PsOptions& options);
 
+// The replica of a service that a command for one container means; `index` 0 is the first, and one
+// that runs comes before one that does not. `running`: another one will not do.
+Result<engine::Container> FindReplica(const Context& context, const ProjectRef& project,
+                                      const std::string& service, int index, bool running);
+
 struct LogsOptions {
   std::vector<std::string> services;
   bool follow = false;

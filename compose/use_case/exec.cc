@@ -4,8 +4,8 @@ namespace skiff::compose {
 
 Result<int> Exec(const Context& context, const ProjectRef& project, const ExecOptions& options,
                  SessionDriver& driver) {
-  SKIFF_ASSIGN(const ObservedContainer target,
-               RunningReplica(context, project, options.service, options.index));
+  SKIFF_ASSIGN(const engine::Container target,
+               FindReplica(context, project, options.service, options.index, true));
   engine::ExecConfig config;
   config.command = options.command;
   config.environment = options.environment;
@@ -16,7 +16,7 @@ Result<int> Exec(const Context& context, const ProjectRef& project, const ExecOp
   const engine::StandardStreams streams =
       options.detach ? engine::StandardStreams{} : driver.streams();
   SKIFF_ASSIGN(const std::unique_ptr<engine::Session> session,
-               context.engine->Exec(target.container.id, config, streams,
+               context.engine->Exec(target.id, config, streams,
                                     config.tty ? driver.size() : engine::TerminalSize{}));
   if (options.detach) return 0;
   return driver.Drive(*session);

@@ -109,16 +109,19 @@ Result<std::vector<ObservedContainer>> ContainersOfServices(
   return containers;
 }
 
-Result<ObservedContainer> RunningReplica(const Context& context, const ProjectRef& project,
-                                         const std::string& service, int index) {
+Result<engine::Container> FindReplica(const Context& context, const ProjectRef& project,
+                                      const std::string& service, int index, bool running) {
   SKIFF_ASSIGN(std::vector<ObservedContainer> containers,
                ObserveContainers(*context.engine, project.name));
+  ObservedContainer* stopped = nullptr;
   // Numbered replicas are sorted before one-off containers.
   for (ObservedContainer& observed : containers) {
-    if (observed.service != service || !observed.container.state.running()) continue;
+    if (observed.service != service) continue;
     if (index != 0 && (observed.oneoff || observed.number != index)) continue;
-    return std::move(observed);
+    if (observed.container.state.running()) return std::move(observed.container);
+    if (stopped == nullptr && !observed.oneoff) stopped = &observed;
   }
+  if (!running && stopped != nullptr) return std::move(stopped->container);
   if (project.model && !project.model->services.count(service) &&
       !project.model->disabled_services.count(service)) {
     SKIFF_TRY(CheckServices(project, containers, {service}));

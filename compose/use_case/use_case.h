@@ -32,10 +32,6 @@ Result<std::vector<ObservedContainer>> ContainersOfServices(
 // "no such service: x" for the first unknown one. Services exist in the model or in containers.
 Status CheckServices(const ProjectRef& project, const std::vector<ObservedContainer>& containers,
                      const std::vector<std::string>& services);
-// The replica `exec`, `port` mean; `index` 0 is the first. Prefers running ones with a number, then
-// one-off ones.
-Result<ObservedContainer> RunningReplica(const Context& context, const ProjectRef& project,
-                                         const std::string& service, int index);
 PlanOptions PlanOptionsOf(const Context& context, const std::string& project,
                           const CreateOptions& options);
 

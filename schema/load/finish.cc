@@ -16,6 +16,13 @@ void SortByKey(Node& table) {
                    [](const Entry& a, const Entry& b) { return a.key < b.key; });
 }
 
+// Nothing when it is too large for an integer.
+std::optional<int64_t> WholePart(double value) {
+  constexpr double kLimit = 9223372036854775808.0;  // 2^63
+  if (!(value >= -kLimit && value < kLimit)) return std::nullopt;
+  return static_cast<int64_t>(value);
+}
+
 // A new scalar in the place of another.
 Node Instead(const Node& old, Node value) {
   value.span = old.span;
@@ -374,7 +381,7 @@ class Finisher {
       case Form::kFloat32:
         return Float(node, where);
       case Form::kBytes:
-        return Bytes(node);
+        return Bytes(node, where);
       case Form::kDuration:
       case Form::kDurationSet: {
         const auto span = ParseTimeSpan(node.text);
@@ -418,10 +425,9 @@ class Finisher {
     int64_t value = 0;
     if (node.IsInt()) {
       value = node.integer;
-    } else if (node.kind == Node::Kind::kFloat) {
-      value = static_cast<int64_t>(node.real);
     } else {
-      const auto parsed = ParseNumber<int64_t>(node.text);
+      const auto parsed = node.kind == Node::Kind::kFloat ? WholePart(node.real)
+                                                          : ParseNumber<int64_t>(node.text);
       if (!parsed) {
         Node copy = node;
         context_.Wrong(copy, where, "'" + node.text + "' is not an integer");
@@ -452,7 +458,7 @@ class Finisher {
     return Instead(node, std::move(out));
   }
 
-  static std::optional<Node> Bytes(const Node& node) {
+  std::optional<Node> Bytes(const Node& node, const Where& where) {
     int64_t value = 0;
     if (node.IsInt()) {
       value = node.integer;
@@ -461,7 +467,13 @@ class Finisher {
       if (!parsed) return std::nullopt;  // Told when values were checked.
       value = *parsed;
     } else {
-      value = static_cast<int64_t>(node.real);
+      const auto whole = WholePart(node.real);
+      if (!whole) {
+        Node copy = node;
+        context_.Wrong(copy, where, "'" + node.text + "' is out of range");
+        return std::nullopt;
+      }
+      value = *whole;
     }
     if (value == 0) return std::nullopt;
     return Instead(node, Node::String(std::to_string(value)));

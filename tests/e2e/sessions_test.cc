@@ -100,6 +100,42 @@ TEST_F(SessionsTest, RunWithATerminal) {
   EXPECT_THAT(shell.Finish(), ExitsWith(3));
 }
 
+TEST_F(SessionsTest, VerbsForOneContainerOfAService) {
+  WriteProject(R"(name: talk
+services:
+  web: {image: "busybox:latest", command: sleep 1000, init: true}
+  echo: {image: "busybox:latest", command: "sh -c 'read line; echo got $$line; exit 5'", stdin_open: true}
+)");
+  Succeed({"up", "-d", "--scale", "web=2"});
+  Succeed({"exec", "-d", "--index", "2", "web", "sleep", "77"});
+  ASSERT_TRUE(Eventually([&] { return Succeed({"top"}).find("sleep 77") != std::string::npos; }));
+  const std::vector<std::string> rows = Lines(Succeed({"top", "web"}));
+  ASSERT_EQ(rows.size(), 6u);  // Of each the reaper and its child, and what exec has started.
+  EXPECT_THAT(rows[0], ::testing::MatchesRegex(
+                           "SERVICE +# +UID +PID +PPID +C +STIME +TTY +TIME +CMD"));
+  EXPECT_THAT(rows[1], ::testing::StartsWith("web      1   root  "));
+  EXPECT_THAT(rows[5], ::testing::MatchesRegex("web +2 +root .* sleep 77"));
+  EXPECT_THAT(Lines(Succeed({"docker", "top", "talk-web-1"})).size(), 3u);
+
+  ProcessOptions typed;
+  typed.input = "word\n";
+  typed.keep_input_open = true;
+  const Outcome ended = Skiff({"attach", "echo"}, typed);
+  EXPECT_THAT(ended, ExitsWith(5));
+  EXPECT_EQ(ended.out, "got word\n");
+  EXPECT_THAT(Skiff({"attach", "echo"}).err, HasSubstr("service \"echo\" is not running"));
+  EXPECT_THAT(Skiff({"attach", "none"}).err, HasSubstr("no such service: none"));
+
+  Succeed({"exec", "-T", "--index", "2", "web", "sh", "-c", "echo two > /two"});
+  Succeed({"commit", "--index", "2", "-m", "kept", "web", "kept:1"});
+  EXPECT_EQ(Succeed({"docker", "run", "--rm", "--network", "none", "kept:1", "cat", "/two"}), "two\n");
+  Succeed({"stop", "-t", "0", "web"});
+  Succeed({"export", "--index", "2", "-o", project_directory() + "/web.tar", "web"});
+  EXPECT_EQ(RunCommand({"tar", "-xOf", project_directory() + "/web.tar", "two"}).out, "two\n");
+  Succeed({"export", "-o", project_directory() + "/first.tar", "web"});
+  EXPECT_NE(RunCommand({"tar", "-xOf", project_directory() + "/first.tar", "two"}).exit_code, 0);
+}
+
 TEST_F(SessionsTest, RunWithoutRmLeavesAOneOff) {
   EXPECT_EQ(Succeed({"run", "-T", "web", "echo", "hi"}), "hi\n");
   const std::vector<std::string> names =
