@@ -175,7 +175,7 @@ Result<bool> VolumeFolders::CopyUp(const std::string& name, int root_fd,
   return true;
 }
 
-Status VolumeFolders::RemoveAbandonedCopies() const {
+Status VolumeFolders::SettleAbandonedCopies() const {
   std::unique_ptr<DIR, int (*)(DIR*)> folder(::opendir(root_.c_str()), ::closedir);
   if (!folder) {
     if (errno == ENOENT) return {};
@@ -183,9 +183,14 @@ Status VolumeFolders::RemoveAbandonedCopies() const {
   }
   while (const dirent* entry = ::readdir(folder.get())) {
     const std::string volume = root_ + "/" + entry->d_name;
-    if (entry->d_name[0] == '.' || ::access((volume + "/copy").c_str(), F_OK) != 0) continue;
+    const std::string copy = volume + "/copy";
+    const std::string whole = volume + "/copied";
+    if (entry->d_name[0] == '.') continue;
+    if (::access(copy.c_str(), F_OK) != 0 && ::access(whole.c_str(), F_OK) != 0) continue;
     const auto lock = FileLock::TryAcquire(volume + "/lock", FileLock::Mode::kExclusive);
-    if (lock) SKIFF_TRY(RemoveTree(volume + "/copy"));
+    if (!lock) continue;
+    SKIFF_TRY(RemoveTree(copy));
+    if (::access(whole.c_str(), F_OK) == 0) SKIFF_TRY(MoveIn(whole, DataPath(entry->d_name)));
   }
   return {};
 }

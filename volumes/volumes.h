@@ -44,8 +44,9 @@ class VolumeFolders {
   // brought to its end; what others have put there meanwhile stays. True when something was copied.
   Result<bool> CopyUp(const std::string& name, int root_fd, const std::string& path) const;
 
-  // Copies whose maker died before they were whole; one that is being made stays.
-  Status RemoveAbandonedCopies() const;
+  // Copies whose maker died: one that is not whole goes, a whole one is brought to its end. One that
+  // is being made stays.
+  Status SettleAbandonedCopies() const;
 
   // Marks a volume whose row is about to go, so that whoever finds the folder without a row knows
   // that its data was given up, not lost. Needs no sync of its own: the commit that erases the row

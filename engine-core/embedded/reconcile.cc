@@ -104,7 +104,7 @@ Status EmbeddedEngine::SweepTemporaries() {
   for (const std::string& folder : {layout_.run(), layout_.run_networks(), layout_.run_rows()}) {
     SKIFF_TRY(RemoveTemporaries(folder));
   }
-  return volumes_.RemoveAbandonedCopies();
+  return volumes_.SettleAbandonedCopies();
 }
 
 Status EmbeddedEngine::RepairIntent(const Intent& intent) {

@@ -382,6 +382,7 @@ Status EmbeddedEngine::SweepAfterBoot() {
     if (!unknown(name)) continue;
     SKIFF_TRY(volumes_.IsDoomed(name) ? volumes_.Remove(name) : volumes_.RemoveEmpty(name));
   }
+  SKIFF_TRY(volumes_.SettleAbandonedCopies());
   std::vector<std::string> unneeded;
   std::ranges::copy_if(blobs, std::back_inserter(unneeded), unknown);
   return unneeded.empty() ? Status() : PurgeBlobs(unneeded);

@@ -80,6 +80,21 @@ TEST_F(VolumesTest, CopyUpFillsAnEmptyVolumeOnce) {
   EXPECT_EQ(Read("/volumes/data/_data/file"), "content");
 }
 
+TEST_F(VolumesTest, CopiesOfTheDeadAreSettled) {
+  namespace fs = std::filesystem;
+  const auto folder = [&](const char* volume) {
+    return fs::path(volumes_.DataPath(volume)).parent_path();
+  };
+  for (const char* volume : {"half", "whole", "untouched"}) ASSERT_TRUE(volumes_.Create(volume));
+  fs::create_directories(folder("half") / "copy/begun");
+  fs::create_directories(folder("whole") / "copied/kept");
+  ASSERT_TRUE(volumes_.SettleAbandonedCopies());
+  EXPECT_FALSE(fs::exists(folder("half") / "copy"));
+  EXPECT_TRUE(fs::is_empty(volumes_.DataPath("half")));
+  EXPECT_FALSE(fs::exists(folder("whole") / "copied"));
+  EXPECT_TRUE(fs::exists(volumes_.DataPath("whole") + "/kept"));
+}
+
 TEST_F(VolumesTest, CopyUpResolvesLinksInsideTheImageOnly) {
   // An absolute link means the image's root; "..", too, ends there.
   ASSERT_EQ(::symlink("/data", (folder_ + "/image/alias").c_str()), 0);
