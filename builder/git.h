@@ -22,6 +22,8 @@ struct GitAddress {
 // path ends with ".git", "github.com/..." (only of contexts). Syntax:
 // https://docs.docker.com/build/concepts/context/#git-repositories
 bool IsGitContext(std::string_view text);
+// 40 hexadecimal digits: what never means anything else.
+bool IsCommit(std::string_view text);
 // "URL#REF:SUBDIR", or "URL?ref=..&subdir=..". kInvalidArgument: a query with an unknown key.
 Result<GitAddress> ParseGitAddress(std::string_view text);
 

@@ -64,8 +64,8 @@ Status ConfirmVariables(Context& context, const schema::LoadResult& model) {
 }  // namespace
 
 Status ConfirmRemoteProject(Context& context, const schema::LoadResult& model, bool yes) {
-  const std::vector<std::string>& named = context.globals.files;
-  const std::string first = named.empty() ? context.Variable("COMPOSE_FILE") : named.front();
+  const std::vector<std::string>& named = model.named_files;
+  const std::string first = named.empty() ? "" : named.front();
   if (!schema::IsRemoteAddress(first) || context.globals.dry_run) return {};
   if (!context.json_progress() && context.globals.progress != "quiet") {
     context.PrintError(

@@ -1,11 +1,13 @@
 #include "cli/remote_files.h"
 
+#include <dirent.h>
 #include <fmt/format.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
 #include <functional>
+#include <memory>
 
 #include "base/atomic_file.h"
 #include "base/fd.h"
@@ -29,18 +31,37 @@ constexpr const char* kExtendsNote = "com.docker.compose.extends";
 constexpr const char* kEnvFileNote = "com.docker.compose.envfile";
 
 constexpr std::string_view kRegistryScheme = "oci://";
-constexpr const char* kFileNames[] = {"compose.yaml", "compose.yml", "docker-compose.yml",
-                                      "docker-compose.yaml"};
+constexpr const char* kDraftMark = ".tmp-";
 
 bool Exists(const std::string& path) {
   struct stat info = {};
   return ::stat(path.c_str(), &info) == 0;
 }
 
+// Drafts of commands that died.
+Status RemoveDrafts(const std::string& cache) {
+  const std::unique_ptr<DIR, int (*)(DIR*)> folder(::opendir(cache.c_str()), ::closedir);
+  if (!folder) return FailErrno("cannot read '" + cache + "'");
+  while (const dirent* entry = ::readdir(folder.get())) {
+    const std::string name = entry->d_name;
+    if (name.find(kDraftMark) != std::string::npos) SKIFF_TRY(RemoveTree(cache + "/" + name));
+  }
+  return {};
+}
+
 // Fills a folder under another name first: one with its own name is complete.
-Status FillFolder(const std::string& folder, const std::function<Status(const std::string&)>& fill) {
+Status FillFolder(const std::string& cache, const std::string& name,
+                  const std::function<Status(const std::string&)>& fill) {
+  const std::string folder = cache + "/" + name;
   if (Exists(folder)) return {};
-  const std::string draft = folder + ".tmp-" + RandomHex(8);
+  SKIFF_TRY(MakeDirectories(cache, 0700));
+  // Whoever fills one shares the lock: alone with it, every draft is a dead command's.
+  const std::string lock = cache + "/lock";
+  if (const auto alone = FileLock::TryAcquire(lock, FileLock::Mode::kExclusive)) {
+    SKIFF_TRY(RemoveDrafts(cache));
+  }
+  SKIFF_ASSIGN(const FileLock filling, FileLock::Acquire(lock, FileLock::Mode::kShared));
+  const std::string draft = folder + kDraftMark + RandomHex(8);
   SKIFF_TRY(MakeDirectories(draft, 0700));
   Status filled = fill(draft);
   if (filled && ::rename(draft.c_str(), folder.c_str()) == 0) return {};
@@ -69,9 +90,10 @@ Result<std::string> ComposeFileIn(const std::string& folder, const std::string& 
   struct stat info = {};
   if (::stat(path.c_str(), &info) != 0) return FailErrno("cannot read '" + path + "'");
   if (!S_ISDIR(info.st_mode)) return path;
-  for (const char* name : kFileNames) {
-    if (!Exists(path + "/" + name)) continue;
-    return Inside(folder, path + "/" + name, subdir.empty() ? name : subdir + "/" + name);
+  for (const std::string_view name : schema::kComposeFileNames) {
+    const std::string file = path + "/" + std::string(name);
+    if (!Exists(file)) continue;
+    return Inside(folder, file, subdir.empty() ? std::string(name) : subdir + "/" + std::string(name));
   }
   return Fail(Code::kNotFound, "it has no Compose file" + (subdir.empty() ? "" : " in " + subdir));
 }
@@ -167,9 +189,9 @@ Result<std::string> RemoteFiles::FindInRepository(const std::string& address) {
     const auto fill = [&](const std::string& draft) {
       return builder::FetchGit(parsed, commit, draft, true, options);
     };
-    SKIFF_TRY(FillFolder(cache + "/" + name, fill));
+    SKIFF_TRY(FillFolder(cache, name, fill));
     SKIFF_TRY(Pin(address, name));
-  } else if (Exists(cache + "/" + folder_of(parsed.ref))) {
+  } else if (builder::IsCommit(parsed.ref) && Exists(cache + "/" + folder_of(parsed.ref))) {
     name = folder_of(parsed.ref);
   } else {
     SKIFF_ASSIGN(name, Pinned(address));
@@ -202,7 +224,7 @@ Result<std::string> RemoteFiles::FindInRegistry(const std::string& address) {
       }
       return {};
     };
-    SKIFF_TRY(FillFolder(cache + "/" + name, fill));
+    SKIFF_TRY(FillFolder(cache, name, fill));
     SKIFF_TRY(Pin(address, name));
   } else {
     SKIFF_ASSIGN(name, Pinned(address));

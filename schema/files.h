@@ -34,6 +34,10 @@ class RemoteFiles {
   virtual Result<std::string> Obtain(const std::string& address) = 0;
 };
 
+// What a Compose file is called when nobody names it, the first one first.
+inline constexpr std::string_view kComposeFileNames[] = {
+    "compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"};
+
 // True for addresses of Git and "oci://..."; anything else is the path of a file.
 bool IsRemoteAddress(std::string_view text);
 

@@ -43,6 +43,7 @@ struct LoadResult {
   std::unique_ptr<SourceMap> sources;
   Diagnostics diagnostics;           // All of them, sorted; also the warnings of a good file.
   std::map<std::string, std::string> environment;  // What variables were replaced from.
+  std::vector<std::string> named_files;  // As -f or COMPOSE_FILE say them; empty: discovered.
   Diagnostics not_honoured;          // Warnings for valid keys that Skiff does not act on (`up`).
   std::shared_ptr<const Node> tree;  // The canonical tree; null with errors.
   Project project;                   // Meaningful without errors.

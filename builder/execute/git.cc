@@ -19,12 +19,6 @@ namespace {
 
 constexpr size_t kCommitLength = 40;
 
-bool IsCommit(std::string_view text) {
-  return text.size() == kCommitLength && std::ranges::all_of(text, [](char c) {
-           return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
-         });
-}
-
 std::string Base64(std::string_view bytes) {
   static constexpr std::string_view kDigits =
       "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -162,6 +156,12 @@ Status FetchCommit(const GitAddress& address, const std::string& commit, const s
 }
 
 }  // namespace
+
+bool IsCommit(std::string_view text) {
+  return text.size() == kCommitLength && std::ranges::all_of(text, [](char c) {
+           return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+         });
+}
 
 bool IsGitContext(std::string_view text) {
   if (text.starts_with("github.com/")) return true;

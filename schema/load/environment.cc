@@ -9,8 +9,6 @@
 namespace skiff::schema {
 namespace {
 
-constexpr std::string_view kFileNames[] = {"compose.yaml", "compose.yml", "docker-compose.yml",
-                                           "docker-compose.yaml"};
 constexpr std::string_view kOverrideNames[] = {"compose.override.yml", "compose.override.yaml",
                                                "docker-compose.override.yml",
                                                "docker-compose.override.yaml"};
@@ -58,6 +56,7 @@ class SettingReader {
   }
 
   void TakeFile(const std::string& file) {
+    setting_.named_files.push_back(file);
     if (!IsRemoteAddress(file)) {
       setting_.files.push_back(file == "-" ? file : AbsolutePath(options_.working_dir, file));
       return;
@@ -131,7 +130,7 @@ class SettingReader {
                                 ? CleanPath(options_.working_dir)
                                 : AbsolutePath(options_.working_dir, options_.project_directory);
     while (true) {
-      if (TakeFirst(directory, kFileNames, "Compose files")) {
+      if (TakeFirst(directory, kComposeFileNames, "Compose files")) {
         TakeFirst(directory, kOverrideNames, "override files");
         return;
       }

@@ -12,6 +12,7 @@ namespace skiff::schema {
 struct Setting {
   Environment environment;         // The process's own, then `.env` beneath it.
   std::vector<std::string> files;  // Absolute, or "-".
+  std::vector<std::string> named_files;  // As they were named, before they became paths.
   std::vector<std::string> env_files;
   std::string working_dir;  // The project's folder, absolute: what paths start from.
   // Where `.env` is looked for and what the project is called after. The same folder, unless Compose

@@ -74,6 +74,7 @@ class ProjectLoader {
     auto name = ChooseProjectName(options_, setting, in_files, named);
     if (!name) context_.Report(name.error());
     const std::string project_name = name.value_or("");
+    result_.named_files = setting.named_files;
     result_.environment = setting.environment;
     result_.environment["COMPOSE_PROJECT_NAME"] = project_name;
     // Without interpolation nothing of the environment gets into the model.

@@ -193,6 +193,15 @@ TEST_F(GitFilesTest, WhatARemoteProjectIncludesIsConfirmed) {
   Succeed({"-f", address, "down"});
 }
 
+TEST_F(GitFilesTest, DraftsOfTheDeadGo) {
+  fs::create_directories(cache() + "/git-x.tmp-1/half");
+  // Named by a variable, it is the project's own file and nothing further.
+  environment()["COMPOSE_FILE"] = git_->Address();
+  environment()["COMPOSE_PATH_SEPARATOR"] = ";";
+  EXPECT_EQ(Succeed({"run", "--rm", "web"}), "one\n");
+  EXPECT_FALSE(fs::exists(cache() + "/git-x.tmp-1"));
+}
+
 TEST_F(GitFilesTest, ACommitThatIsHereNeedsNoServer) {
   const Words project = {"-f", git_->Address("#" + git_->Head())};
   ASSERT_THAT(Fetch(project), Succeeds());
