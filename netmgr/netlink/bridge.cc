@@ -132,8 +132,9 @@ bool IsOurs(std::string_view name, std::string_view root_hash) {
 // The messages that remove the networks; nothing when nothing is there.
 Result<NetlinkBatch> DeletionOf(NetlinkSocket* socket, std::string_view root_hash,
                                 std::span<const BridgeSpec> specs) {
-  SKIFF_ASSIGN(const std::vector<LinkInfo> links, ListLinks(socket));
   NetlinkBatch batch;
+  if (specs.empty()) return batch;  // A list waits for whoever holds the kernel's lock on links.
+  SKIFF_ASSIGN(const std::vector<LinkInfo> links, ListLinks(socket));
   for (const BridgeSpec& spec : specs) {
     std::vector<uint32_t> ours;
     bool strangers = false;

@@ -243,11 +243,6 @@ void NfBatch::AddSet(const NfSet& set) {
     PutNumber(&batch_, NFTA_SET_DATA_TYPE, set.data_type);
     PutNumber(&batch_, NFTA_SET_DATA_LEN, set.data_length);
   }
-  if (set.dynamic) {
-    batch_.Nest(NFTA_SET_DESC);
-    PutNumber(&batch_, NFTA_SET_DESC_SIZE, kNfDynamicSize);
-    batch_.EndNest();
-  }
   PutNumber(&batch_, NFTA_SET_ID, ++sets_);
   if (set.key_length == kNfNameSize) {
     batch_.Bytes(NFTA_SET_USERDATA, UserData(kKeyOrderType, BytesOf(kHostOrder)));

@@ -32,8 +32,6 @@ inline constexpr uint8_t kNfCommentType = 0;
 // Room for an interface's name in a set or a comparison, padded with NULs.
 inline constexpr uint32_t kNfNameSize = 16;
 
-inline constexpr uint32_t kNfDynamicSize = 65535;
-
 // A chain with a hook, policy accept. `priority`: raw is -300, dstnat -100, filter 0, srcnat 100.
 struct NfHook {
   const char* type = "filter";  // "nat"
@@ -48,7 +46,9 @@ struct NfSet {
   uint32_t key_length = 0;
   uint32_t data_type = 0;  // A map has these two.
   uint32_t data_length = 0;
-  bool dynamic = false;  // Rules add to it, kNfDynamicSize elements at most.
+  // Rules add to it: 65535 elements at most, the kernel's own limit for such a set. Naming a size
+  // instead would have it clear a table for that many at once.
+  bool dynamic = false;
 };
 
 // In the kernel's form: bytes in network order, a name padded with NULs.
