@@ -9,7 +9,8 @@
 namespace skiff::net {
 namespace {
 
-constexpr size_t kWindow = 64 << 10;
+// What a pipe is grown to once it held much: fewer turns between the two sockets.
+constexpr size_t kGrownWindow = 256 << 10;
 
 bool WouldBlock() {
   return errno == EAGAIN || errno == EWOULDBLOCK;
@@ -44,10 +45,18 @@ bool TcpFlow::FinishConnect() {
   return true;
 }
 
+void TcpFlow::Grow(Direction& direction) {
+  if (direction.window >= kGrownWindow) return;
+  // Refused (a limit on what one user's pipes hold): it stays as it is, which is only slower.
+  ::fcntl(direction.pipe.write.get(), F_SETPIPE_SZ, static_cast<int>(kGrownWindow));
+  direction.window = kGrownWindow;
+}
+
 bool TcpFlow::Fill(Direction& direction, int from) {
-  while (!direction.ended && !direction.full && direction.held < kWindow) {
+  while (!direction.ended && !direction.full && direction.held < direction.window) {
     const ssize_t n = ::splice(from, nullptr, direction.pipe.write.get(), nullptr,
-                               kWindow - direction.held, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+                               direction.window - direction.held,
+                               SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
     if (n > 0) {
       direction.held += static_cast<size_t>(n);
     } else if (n == 0) {
@@ -55,6 +64,7 @@ bool TcpFlow::Fill(Direction& direction, int from) {
     } else if (WouldBlock()) {
       // With bytes in the pipe it may be the pipe that is full (in pages, not in bytes).
       direction.full = direction.held > 0;
+      if (direction.held >= direction.window / 4) Grow(direction);
       return true;
     } else if (errno != EINTR) {
       return false;
@@ -96,7 +106,7 @@ bool TcpFlow::Move(Direction& direction, int from, int to) {
 
 void TcpFlow::Rewatch() {
   const auto reads = [](const Direction& direction) {
-    return !direction.ended && !direction.full && direction.held < kWindow ? EPOLLIN : 0u;
+    return !direction.ended && !direction.full && direction.held < direction.window ? EPOLLIN : 0u;
   };
   const auto writes = [](const Direction& direction) { return direction.held > 0 ? EPOLLOUT : 0u; };
   if (connecting_) {

@@ -24,16 +24,18 @@ class TcpFlow {
  private:
   struct Direction {
     Pipe pipe;
-    size_t held = 0;     // Bytes in the pipe.
-    bool full = false;   // The source had more than the pipe takes: drain it first.
-    bool ended = false;  // The source has sent its end.
-    bool shut = false;   // The end was passed on.
+    size_t window = 64 << 10;  // Bytes it may hold, when its pages are full ones.
+    size_t held = 0;           // Bytes in the pipe.
+    bool full = false;         // The source had more than the pipe takes: drain it first.
+    bool ended = false;        // The source has sent its end.
+    bool shut = false;         // The end was passed on.
   };
 
   TcpFlow(Fd client, Fd target, FdWatcher* watcher)
       : watcher_(watcher), client_(std::move(client)), target_(std::move(target)) {}
   bool FinishConnect();
   bool Move(Direction& direction, int from, int to);
+  static void Grow(Direction& direction);
   bool Fill(Direction& direction, int from);
   bool Drain(Direction& direction, int to);
   void Rewatch();
