@@ -45,6 +45,9 @@ Status EmbeddedEngine::AfterEnd(const ContainerRecord& record) {
     return Fail(ports.error());
   }
   SKIFF_TRY(Failpoint("engine.after_end"));
+  // Its monitor may have been killed while it wrote, also while a command waited for it.
+  SKIFF_TRY(RemoveTemporaries(layout_.run_container(record.id)));
+  SKIFF_TRY(RemoveTemporaries(layout_.container(record.id)));
   SKIFF_TRY(RemoveNames(record));
   SKIFF_ASSIGN(CgroupManager * cgroups, Cgroups());
   SKIFF_TRY(KillLeft(record.id, record.config.cgroup_parent));

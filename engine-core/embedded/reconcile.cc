@@ -236,8 +236,6 @@ Status EmbeddedEngine::ReconcileContainer(const ContainerRecord& record, bool fr
   // Somebody starts or stops it right now: theirs to put right.
   const auto busy = FileLock::TryAcquire(run_dir + "/command.lock", FileLock::Mode::kExclusive);
   if (!busy || client.Alive()) return {};
-  SKIFF_TRY(RemoveTemporaries(run_dir));
-  SKIFF_TRY(RemoveTemporaries(layout_.container(record.id)));
   const auto written = client.ReadState();
   const bool killed =
       written && (written->running() || written->status == ContainerStatus::kRestarting);
