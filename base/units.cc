@@ -138,7 +138,7 @@ std::string FormatDuration(std::chrono::nanoseconds duration) {
   return out + Fraction(n / 1'000'000'000, n % 1'000'000'000, 1'000'000'000) + "s";
 }
 
-std::string FormatSize(int64_t bytes) {
+std::string FormatSize(int64_t bytes, int digits) {
   static constexpr std::array<std::string_view, 7> kUnits = {"B",  "kB", "MB", "GB",
                                                              "TB", "PB", "EB"};
   double value = static_cast<double>(bytes);
@@ -148,7 +148,7 @@ std::string FormatSize(int64_t bytes) {
     ++unit;
   }
   char text[32];
-  std::snprintf(text, sizeof text, "%.4g", value);
+  std::snprintf(text, sizeof text, "%.*g", digits, value);
   return std::string(text) + std::string(kUnits[unit]);
 }
 

@@ -16,8 +16,9 @@ Result<int64_t> ParseBytes(std::string_view text);
 Result<std::chrono::nanoseconds> ParseDuration(std::string_view text);
 // As Go prints it: "1m30s", "1.5s", "250ms", "0s".
 std::string FormatDuration(std::chrono::nanoseconds duration);
-// Sizes as docker prints them, decimal units, four significant digits: "1.84MB".
-std::string FormatSize(int64_t bytes);
+// Sizes as docker prints them, decimal units, four significant digits where it asks for no other
+// number: "1.84MB".
+std::string FormatSize(int64_t bytes, int digits = 4);
 // RFC 3339 in UTC with nine digits of nanoseconds: "2026-11-23T19:01:03.000000001Z".
 std::string FormatTimestamp(int64_t nanoseconds_since_epoch);
 // RFC 3339, or Unix seconds with an optional fraction; nanoseconds since the epoch.

@@ -332,6 +332,13 @@ constexpr Flag kCommit[] = {
     {"pause", 'p', kBool, "", "Pause container during commit", "true"},
     kHelp,
 };
+constexpr Flag kCopy[] = {
+    {"all", 0, kBool, "", "Include containers created by the run command"},
+    {"archive", 'a', kBool, "", "Archive mode (copy all uid/gid information)"},
+    {"follow-link", 'L', kBool, "", "Always follow symbol link in SRC_PATH"},
+    kIndex,
+    kHelp,
+};
 constexpr Flag kExport[] = {
     kIndex,
     {"output", 'o', kText, "string", "Write to a file, instead of STDOUT"},
@@ -379,6 +386,9 @@ constexpr Command kCommands[] = {
     {"commit", "", "SERVICE [REPOSITORY[:TAG]]", 1, 2, false,
      "Create a new image from a service container's changes",
      "commit -c 'CMD [\"server\"]' web web:patched", kCommit, RunComposeCommit},
+    {"cp", "", "SERVICE:SRC_PATH DEST_PATH|- | SRC_PATH|- SERVICE:DEST_PATH", 2, 2, false,
+     "Copy files/folders between a service container and the local filesystem",
+     "cp web:/var/log/nginx ./logs\ncp config.json web:/etc/app/", kCopy, RunComposeCopy},
     {"export", "", "SERVICE", 1, 1, false, "Export a service container's filesystem as a tar archive",
      "export -o web.tar web", kExport, RunComposeExport},
     {"rm", "", "[SERVICE...]", 0, kAnyNumber, false, "Removes stopped service containers",

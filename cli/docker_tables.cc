@@ -238,6 +238,14 @@ constexpr Flag kExport[] = {
     {"output", 'o', kText, "string", "Write to a file, instead of STDOUT"},
     kHelp,
 };
+constexpr Flag kCopy[] = {
+    {"archive", 'a', kBool, "", "Archive mode (copy all uid/gid information)"},
+    {"follow-link", 'L', kBool, "", "Always follow symlinks in SRC_PATH"},
+    {"quiet", 'q', kBool, "",
+     "Suppress progress output during copy. Progress output is automatically suppressed if no "
+     "terminal is attached"},
+    kHelp,
+};
 constexpr Flag kCommit[] = {
     {"author", 'a', kText, "string",
      "Author (e.g., \"John Hannibal Smith <hannibal@a-team.com>\")"},
@@ -543,6 +551,11 @@ constexpr Command kSaveRow = {"save", "", "IMAGE [IMAGE...]", 1, kAnyNumber, fal
                               "Save one or more images to a tar archive (streamed to STDOUT by default)",
                               "save -o images.tar web db\nsave --format oci web | gzip > web.tgz",
                               kSave, RunImageSave};
+constexpr Command kCopyRow = {
+    "cp", "", "CONTAINER:SRC_PATH DEST_PATH|- | SRC_PATH|- CONTAINER:DEST_PATH", 2, 2, false,
+    "Copy files/folders between a container and the local filesystem",
+    "cp web:/var/log/nginx ./logs\ncp config.json web:/etc/app/\ntar -c files | docker cp - web:/srv",
+    kCopy, RunContainerCopy};
 constexpr Command kExportRow = {"export", "", "CONTAINER", 1, 1, false,
                                 "Export a container's filesystem as a tar archive", "", kExport,
                                 RunContainerExport};
@@ -592,6 +605,7 @@ constexpr Command kDockerCommands[] = {
     kImportRow,
     kLoadRow,
     kSaveRow,
+    kCopyRow,
     kExportRow,
     kCommitRow,
     kHistoryRow,
@@ -620,6 +634,7 @@ constexpr Command kContainerCommands[] = {
     kRenameRow,
     kPortRow,
     kTopRow,
+    kCopyRow,
     kExportRow,
     kCommitRow,
     {"inspect", "", "CONTAINER [CONTAINER...]", 1, kAnyNumber, false,

@@ -46,6 +46,7 @@ Result<int> RunComposeVolumes(Context& context, const Arguments& arguments);
 // cli/verbs_container.cc
 Result<int> RunComposeAttach(Context& context, const Arguments& arguments);
 Result<int> RunComposeCommit(Context& context, const Arguments& arguments);
+Result<int> RunComposeCopy(Context& context, const Arguments& arguments);
 Result<int> RunComposeExport(Context& context, const Arguments& arguments);
 Result<int> RunComposeTop(Context& context, const Arguments& arguments);
 // cli/verbs_config.cc
@@ -133,6 +134,7 @@ Status CheckChoice(const Arguments& arguments, std::string_view flag,
 // cli/docker_images.cc
 Result<int> RunImageLoad(Context& context, const Arguments& arguments);
 Result<int> RunImageSave(Context& context, const Arguments& arguments);
+Result<int> RunContainerCopy(Context& context, const Arguments& arguments);
 Result<int> RunContainerExport(Context& context, const Arguments& arguments);
 Result<int> RunContainerCommit(Context& context, const Arguments& arguments);
 Result<int> ExportContainer(Context& context, const Arguments& arguments, const std::string& ref);

@@ -1,6 +1,13 @@
-// Verbs of docker's for one container of a service: attach, commit, export, top.
-#include <algorithm>
+// Verbs of docker's for containers of a service: attach, commit, cp, export, top.
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <filesystem>
+
+#include "base/fd.h"
+#include "cli/copy.h"
 #include "cli/process_table.h"
 #include "cli/text_table.h"
 #include "cli/verbs.h"
@@ -34,6 +41,76 @@ Result<int> RunComposeCommit(Context& context, const Arguments& arguments) {
 Result<int> RunComposeExport(Context& context, const Arguments& arguments) {
   SKIFF_ASSIGN(const std::string id, ReplicaOf(context, arguments, false));
   return ExportContainer(context, arguments, id);
+}
+
+namespace {
+
+// Standard input for several containers: each reads it from the beginning.
+Result<Fd> SpoolInput(const Context& context) {
+  SKIFF_ASSIGN(Fd file, OpenFile(std::filesystem::temp_directory_path().string(),
+                                 O_RDWR | O_TMPFILE, 0600));
+  std::string buffer(size_t{1} << 16, '\0');
+  for (;;) {
+    const ssize_t got = ::read(context.around().in, buffer.data(), buffer.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return FailErrno("cannot read standard input");
+    if (got == 0) return file;
+    SKIFF_TRY(WriteAll(file.get(), {buffer.data(), static_cast<size_t>(got)}, "the archive"));
+  }
+}
+
+}  // namespace
+
+Result<int> RunComposeCopy(Context& context, const Arguments& arguments) {
+  const CopyPlace from = ParseCopyPlace(arguments.Operand(0));
+  const CopyPlace to = ParseCopyPlace(arguments.Operand(1));
+  if (!from.container.empty() && !to.container.empty()) {
+    return Fail(Code::kInvalidArgument, "copying between services is not supported");
+  }
+  if (from.container.empty() && to.container.empty()) {
+    return Fail(Code::kInvalidArgument, "unknown copy direction");
+  }
+  const bool out = to.container.empty();
+  const std::string& service = out ? from.container : to.container;
+  SKIFF_ASSIGN(const ChosenProject project, ChooseProject(context, {service}));
+  SKIFF_ASSIGN(const compose::Context use, context.ComposeContext(project.sources));
+  const int index = static_cast<int>(arguments.Number("index").value_or(0));
+  SKIFF_ASSIGN(
+      std::vector<engine::Container> replicas,
+      compose::FindReplicas(use, project.ref, service, index, arguments.Bool("all")));
+  if (out) replicas.resize(1);
+  Fd spooled;
+  if (!out && from.path == "-" && replicas.size() > 1) {
+    SKIFF_ASSIGN(spooled, SpoolInput(context));
+  }
+  const CopyOptions options{arguments.Bool("follow-link"), arguments.Bool("archive")};
+  use.progress->Begin("copy");
+  for (const engine::Container& replica : replicas) {
+    compose::ProgressEvent event;
+    event.id = replica.name;
+    event.status = "Copying";
+    event.details = out ? fmt::format("{}:{} to {}", replica.name, from.path, to.path)
+                        : fmt::format("{} to {}:{}", from.path, replica.name, to.path);
+    use.progress->Report(event);
+    if (!context.globals.dry_run) {
+      if (spooled.valid() && ::lseek(spooled.get(), 0, SEEK_SET) != 0) {
+        return FailErrno("cannot read standard input again");
+      }
+      const int input = spooled.valid() ? spooled.get() : context.around().in;
+      const auto copied =
+          out ? CopyFromContainer(context, {replica.name, from.path}, to, options)
+              : CopyToContainer(context, from, {replica.name, to.path}, options, input);
+      if (!copied) {
+        use.progress->End(false);
+        return Fail(copied.error());
+      }
+    }
+    event.status = "Copied";
+    event.phase = compose::ProgressPhase::kDone;
+    use.progress->Report(event);
+  }
+  use.progress->End(true);
+  return 0;
 }
 
 Result<int> RunComposeTop(Context& context, const Arguments& arguments) {

@@ -211,6 +211,13 @@ Result<std::vector<PsEntry>> Ps(const Context& context, const ProjectRef& projec
 Result<engine::Container> FindReplica(const Context& context, const ProjectRef& project,
                                       const std::string& service, int index, bool running);
 
+// Those that a copy means: the replica `index`, or all of the service (0), running or not; `oneoffs`:
+// also those that `run` made. At least one.
+Result<std::vector<engine::Container>> FindReplicas(const Context& context,
+                                                    const ProjectRef& project,
+                                                    const std::string& service, int index,
+                                                    bool oneoffs);
+
 struct LogsOptions {
   std::vector<std::string> services;
   bool follow = false;

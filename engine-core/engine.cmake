@@ -35,7 +35,7 @@ add_library(skiff_image STATIC image/image_store.cc image/layer_draft.cc image/l
 target_link_libraries(skiff_image PUBLIC skiff_image_formats skiff_image_tar skiff_store skiff_transfer_client)
 
 add_library(skiff_engine_core STATIC
-            embedded/bus_message.cc embedded/create.cc embedded/deferred_session.cc
+            embedded/bus_message.cc embedded/container_files.cc embedded/create.cc embedded/deferred_session.cc
             embedded/delegated_unit.cc embedded/embedded_engine.cc
             embedded/etc_files.cc embedded/image_exchange.cc embedded/images.cc embedded/intents.cc embedded/lifecycle.cc embedded/merge.cc
             embedded/names.cc embedded/network_side.cc embedded/networks.cc embedded/objects.cc

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/fd.h"
+#include "base/owner.h"
 #include "engine-core/images.h"
 #include "engine-core/types.h"
 
@@ -103,6 +104,18 @@ struct CreatedContainer {
   std::vector<std::string> warnings;  // What this kernel cannot honour, naming the field.
 };
 
+struct PathInfo {
+  std::string name;         // The last one of the path.
+  uint32_t mode = 0;        // As stat(2) has it, with the type.
+  int64_t size = 0;         // Bytes.
+  int64_t modified_at = 0;  // Nanoseconds since the epoch.
+  std::string link_target;  // Of a symbolic link.
+};
+
+struct WriteArchiveOptions {
+  bool as_user = false;  // All belongs to the container's user instead of who the archive says.
+};
+
 struct Event {
   int64_t time = 0;
   std::string type;    // container, image, network, volume
@@ -150,6 +163,22 @@ class Engine : public Images {
                           const std::function<bool(const LogEntry&)>& sink) = 0;
   // Changes of the containers that match, also of those made later.
   virtual Result<std::unique_ptr<Watch>> WatchContainers(const ContainerFilter& filter) = 0;
+
+  // -- files of containers, also of those that do not run: with volumes and binds in place, links
+  // followed inside the container (kNotFound: "Could not find the file P in container X") --
+  // A link that is the last name is told of itself, unless the path ends with "/" or "/.".
+  virtual Result<PathInfo> StatPath(std::string_view ref, const std::string& path) = 0;
+  // Writes what the path names as a plain tar stream, its entries below `name` ("": its own name).
+  virtual Status ReadArchive(std::string_view ref, const std::string& path,
+                             const std::string& name, int fd) = 0;
+  // Unpacks a tar stream, plain or compressed, into a folder that is there. A folder is never
+  // replaced by something else nor the other way round (kInvalidArgument), which is also the answer
+  // where the root or a volume is read-only.
+  virtual Status WriteArchive(std::string_view ref, const std::string& folder, int tar_fd,
+                              const WriteArchiveOptions& options) = 0;
+  // The other half of a copy to this machine: unpacks what ReadArchive() wrote into a folder of it
+  // by the same rules; all of it belongs to `owner`. Returns the bytes of the stream.
+  virtual Result<int64_t> UnpackFiles(int tar_fd, int folder_fd, Owner owner) = 0;
 
   // -- networks --
   virtual Result<Network> CreateNetwork(const NetworkConfig& config) = 0;

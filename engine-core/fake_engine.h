@@ -107,6 +107,12 @@ class FakeEngine : public Engine {
   Status SaveImages(int fd, const std::vector<std::string>& refs,
                     const SaveOptions& options) override;
   Status ExportContainer(std::string_view ref, int fd) override;
+  Result<PathInfo> StatPath(std::string_view ref, const std::string& path) override;
+  Status ReadArchive(std::string_view ref, const std::string& path, const std::string& name,
+                     int fd) override;
+  Status WriteArchive(std::string_view ref, const std::string& folder, int tar_fd,
+                      const WriteArchiveOptions& options) override;
+  Result<int64_t> UnpackFiles(int tar_fd, int folder_fd, Owner owner) override;
   Status ExportLayer(WritableLayer& layer, int fd) override;
   Result<PulledImage> PullImage(std::string_view ref, const PullOptions& options) override;
   Result<PushedImage> PushImage(std::string_view ref, const PushOptions& options) override;

@@ -1,10 +1,12 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/error.h"
+#include "base/owner.h"
 
 // What a command asks of skiff-transfer, the confined program that reads archives (DESIGN 3).
 // One process per request, started over a socket pair; it sees the descriptors it is given and,
@@ -33,5 +35,18 @@ struct UnpackedLayer {
 // skiff-transfer.
 Result<UnpackedLayer> UnpackLayer(const std::string& program, int tar_fd, int folder_fd,
                                   int blob_fd, const UnpackLimits& limits);
+
+// Where UnpackInto() puts entries, and whose they are.
+struct UnpackTarget {
+  std::string folder;          // In the root, links followed inside it; "": the root. It is there.
+  std::optional<Owner> owner;  // Of all that comes, instead of what the archive says.
+};
+
+// The same into a tree in use, as `docker cp` does it: what no entry names stays, no folder is
+// replaced by something else nor the other way round (kInvalidArgument: "cannot overwrite ..."), and
+// ".wh." is a name like others. Parents are followed inside `root_fd`. On failure what came before
+// it has been written.
+Result<UnpackedLayer> UnpackInto(const std::string& program, int tar_fd, int root_fd,
+                                 const UnpackTarget& target, const UnpackLimits& limits);
 
 }  // namespace skiff::engine

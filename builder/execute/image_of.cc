@@ -156,7 +156,7 @@ Status ExportFiles(engine::Engine& engine, const std::vector<std::string>& layer
   SKIFF_ASSIGN(const Fd root, layer->OpenRoot());
   SKIFF_ASSIGN(const auto items, SelectSources({root.get(), nullptr}, {"/", "", {}}));
   WriteOptions options;
-  options.owner = Ownership{::geteuid(), ::getegid()};
+  options.owner = Owner{::geteuid(), ::getegid()};
   TreeWriter writer(root.get(), target.get(), options);
   for (const SourceItem& item : items) SKIFF_TRY(writer.Copy(item, "/"));
   return {};

@@ -42,7 +42,7 @@ struct NewFile {
   std::string name;
   std::string content;
   uint32_t mode = 0;
-  Ownership owner;
+  Owner owner;
 };
 
 // The path of a new file in `folder`.

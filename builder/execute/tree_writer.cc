@@ -82,7 +82,7 @@ Status TreeWriter::MakeFolders(const std::string& path) {
   SKIFF_TRY(MakeDirectoriesInRoot(target_, path.empty() ? "/" : path, mode));
   for (const std::string& folder : made) {
     SKIFF_ASSIGN(const Fd fd, OpenInRoot(target_, folder, O_RDONLY | O_DIRECTORY));
-    const Ownership owner = options_.owner.value_or(Ownership{});
+    const Owner owner = options_.owner.value_or(Owner{});
     if (!options_.mode.empty() && ::fchmod(fd.get(), mode) != 0) {
       return FailAt("cannot set the mode of", folder.substr(1));
     }
@@ -185,7 +185,7 @@ Status TreeWriter::WriteFile(const std::string& name, const std::string& content
   const Entry entry{-1, node, place.folder.get(), place.name, place.path, false};
   SKIFF_ASSIGN(const Fd file, NewFile(entry));
   SKIFF_TRY(WriteAll(file.get(), content, place.path));
-  const Ownership owner = options_.owner.value_or(Ownership{});
+  const Owner owner = options_.owner.value_or(Owner{});
   if (::fchown(file.get(), owner.uid, owner.gid) != 0) {
     return FailAt("cannot set the owner of", place.path);
   }
@@ -362,7 +362,7 @@ Status TreeWriter::OtherFile(const Entry& entry) {
 // Owner, mode, attributes and time of last change, in the order in which none undoes another.
 Status TreeWriter::Settle(const Entry& entry, int fd, int source_fd) {
   const struct stat& info = entry.node.info;
-  Ownership owner{info.st_uid, info.st_gid};
+  Owner owner{info.st_uid, info.st_gid};
   if (options_.owned_by_root) owner = {};
   const bool implied = entry.node.is_folder() && options_.archive_since &&
                        Nanoseconds(info.st_mtim) >= *options_.archive_since;

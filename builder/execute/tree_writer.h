@@ -15,7 +15,7 @@
 namespace skiff::builder {
 
 struct WriteOptions {
-  std::optional<Ownership> owner;  // Absent: as the source says.
+  std::optional<Owner> owner;  // Absent: as the source says.
   std::string mode;                // --chmod; "": as the source says.
   bool owned_by_root = false;      // What the source says about owners does not count.
   // Nanoseconds since the epoch. The source is an unpacked archive: its folders replace links and

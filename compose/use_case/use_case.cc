@@ -133,6 +133,26 @@ Result<engine::Container> FindReplica(const Context& context, const ProjectRef& 
   return Fail(Code::kFailedPrecondition, fmt::format("service \"{}\" is not running", service));
 }
 
+Result<std::vector<engine::Container>> FindReplicas(const Context& context,
+                                                    const ProjectRef& project,
+                                                    const std::string& service, int index,
+                                                    bool oneoffs) {
+  SKIFF_ASSIGN(std::vector<ObservedContainer> containers,
+               ObserveContainers(*context.engine, project.name));
+  std::vector<engine::Container> found;
+  for (ObservedContainer& observed : containers) {
+    if (observed.service != service || (observed.oneoff && !oneoffs)) continue;
+    if (index != 0 && (observed.oneoff || observed.number != index)) continue;
+    found.push_back(std::move(observed.container));
+  }
+  if (!found.empty()) return found;
+  SKIFF_TRY(CheckServices(project, containers, {service}));
+  return Fail(Code::kNotFound,
+              index != 0
+                  ? fmt::format("service \"{}\" is not running container #{}", service, index)
+                  : fmt::format("no container found for service \"{}\"", service));
+}
+
 PlanOptions PlanOptionsOf(const Context& context, const std::string& project,
                           const CreateOptions& options) {
   PlanOptions result;

@@ -66,6 +66,12 @@ class EmbeddedEngine : public Engine {
   Status ReadLogs(std::string_view ref, const LogOptions& options,
                   const std::function<bool(const LogEntry&)>& sink) override;
   Result<std::unique_ptr<Watch>> WatchContainers(const ContainerFilter& filter) override;
+  Result<PathInfo> StatPath(std::string_view ref, const std::string& path) override;
+  Status ReadArchive(std::string_view ref, const std::string& path, const std::string& name,
+                     int fd) override;
+  Status WriteArchive(std::string_view ref, const std::string& folder, int tar_fd,
+                      const WriteArchiveOptions& options) override;
+  Result<int64_t> UnpackFiles(int tar_fd, int folder_fd, Owner owner) override;
   Result<Network> CreateNetwork(const NetworkConfig& config) override;
   Status RemoveNetwork(std::string_view ref) override;
   Result<std::vector<Network>> ListNetworks(const std::vector<std::string>& labels) override;
@@ -133,6 +139,13 @@ class EmbeddedEngine : public Engine {
     std::unique_lock<std::mutex> thread;
     FileLock process;
   };
+  // What OpenFiles() holds while a container's files are looked at.
+  struct ContainerFiles {
+    Fd root;
+    Fd mounts;                            // Of one that does not run.
+    std::optional<ContainerGuard> guard;  // The same: it cannot be started meanwhile.
+  };
+  Result<ContainerFiles> OpenFiles(const ContainerRecord& record);
   // Somebody is at a container: what has been announced of it is not done by a commit that comes in
   // between.
   class Busy {

@@ -151,7 +151,7 @@ Result<Layer> FakeEngine::CommitLayer(WritableLayer& layer, const CommitLayerOpt
   Sha256 hash;
   image::PackOptions pack;
   pack.latest_time = options.latest_time;
-  SKIFF_ASSIGN(const image::PackedTree tree,
+  SKIFF_ASSIGN(const PackedTree tree,
                image::PackTree(root.get(), pack, [&](std::string_view data) -> Status {
                  hash.Update(data);
                  return {};
@@ -257,6 +257,31 @@ Status FakeEngine::ExportContainer(std::string_view ref, int) {
   const std::lock_guard lock(shared_->mutex);
   SKIFF_TRY(shared_->Record("ExportContainer " + std::string(ref)));
   return shared_->Find(ref).transform([](const Container*) {});
+}
+
+Result<PathInfo> FakeEngine::StatPath(std::string_view ref, const std::string& path) {
+  const std::lock_guard lock(shared_->mutex);
+  SKIFF_TRY(shared_->Record("StatPath " + std::string(ref) + " " + path));
+  return Fail(Code::kNotFound,
+              "Could not find the file " + path + " in container " + std::string(ref));
+}
+
+Status FakeEngine::ReadArchive(std::string_view ref, const std::string& path,
+                               const std::string& name, int) {
+  const std::lock_guard lock(shared_->mutex);
+  return shared_->Record("ReadArchive " + std::string(ref) + " " + path + " as " + name);
+}
+
+Status FakeEngine::WriteArchive(std::string_view ref, const std::string& folder, int,
+                                const WriteArchiveOptions&) {
+  const std::lock_guard lock(shared_->mutex);
+  return shared_->Record("WriteArchive " + std::string(ref) + " " + folder);
+}
+
+Result<int64_t> FakeEngine::UnpackFiles(int, int, Owner) {
+  const std::lock_guard lock(shared_->mutex);
+  SKIFF_TRY(shared_->Record("UnpackFiles"));
+  return 0;
 }
 
 Status FakeEngine::ExportLayer(WritableLayer& layer, int fd) {

@@ -3,10 +3,13 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <thread>
+
+#include "base/root_path.h"
 
 namespace skiff::engine::image {
 namespace {
@@ -66,7 +69,60 @@ Result<Fd> MountAndOpen(const std::vector<std::string>& diffs, const WritableFol
   return OpenFile(tmp, O_RDONLY | O_DIRECTORY);
 }
 
+Status Bind(const Fd& root, const BoundPlace& place) {
+  struct stat info {};
+  if (::stat(place.source.c_str(), &info) != 0) {
+    return FailErrno("cannot read '" + place.source + "'");
+  }
+  const Fd tree(::open_tree(AT_FDCWD, place.source.c_str(),
+                            OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE));
+  if (!tree.valid()) return FailErrno("cannot bind '" + place.source + "'");
+  if (place.read_only) {
+    mount_attr attributes = {};
+    attributes.attr_set = MOUNT_ATTR_RDONLY;
+    if (::mount_setattr(tree.get(), "", AT_EMPTY_PATH | AT_RECURSIVE, &attributes,
+                        sizeof attributes) != 0) {
+      return FailErrno("cannot bind '" + place.source + "' read-only");
+    }
+  }
+  SKIFF_ASSIGN(const Fd target, S_ISDIR(info.st_mode)
+                                    ? MakeDirectoriesInRoot(root.get(), place.target, 0755)
+                                    : MakeFileInRoot(root.get(), place.target, 0644));
+  if (::move_mount(tree.get(), "", target.get(), "",
+                   MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) != 0) {
+    return FailErrno("cannot bind '" + place.source + "' to '" + place.target + "'");
+  }
+  return {};
+}
+
+Result<MountedRoot> MountAndBind(const std::vector<std::string>& diffs,
+                                 const WritableFolders& folders,
+                                 const std::vector<BoundPlace>& places, bool read_only,
+                                 const std::string& tmp) {
+  MountedRoot out;
+  SKIFF_ASSIGN(out.root, MountAndOpen(diffs, folders, tmp));
+  for (const BoundPlace& place : places) SKIFF_TRY(Bind(out.root, place));
+  if (read_only) {
+    mount_attr attributes = {};
+    attributes.attr_set = MOUNT_ATTR_RDONLY;
+    if (::mount_setattr(out.root.get(), "", AT_EMPTY_PATH, &attributes, sizeof attributes) != 0) {
+      return FailErrno("cannot make the root read-only");
+    }
+  }
+  SKIFF_ASSIGN(out.mounts, OpenFile("/proc/thread-self/ns/mnt", O_RDONLY));
+  return out;
+}
+
 }  // namespace
+
+Result<MountedRoot> OpenMountedRoot(const std::vector<std::string>& diffs,
+                                    const WritableFolders& folders,
+                                    const std::vector<BoundPlace>& places, bool read_only,
+                                    const std::string& tmp) {
+  Result<MountedRoot> root = MountedRoot();
+  std::thread([&] { root = MountAndBind(diffs, folders, places, read_only, tmp); }).join();
+  return root;
+}
 
 Result<Fd> OpenMergedRoot(const std::vector<std::string>& diffs, const std::string& tmp) {
   if (diffs.empty()) return Fail(Code::kInvalidArgument, "the image has no layers");

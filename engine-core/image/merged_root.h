@@ -22,4 +22,20 @@ struct WritableFolders {
 Result<Fd> OpenWritableRoot(const std::vector<std::string>& diffs, const WritableFolders& folders,
                             const std::string& tmp);
 
+struct BoundPlace {
+  std::string source;  // Absolute path of the host.
+  std::string target;  // Absolute path in the root; made when it is missing.
+  bool read_only = false;
+};
+struct MountedRoot {
+  Fd root;
+  Fd mounts;  // The mount namespace that keeps what is bound in the root: hold it as long.
+};
+// A writable root as a container's own processes would see it, with what is bound into it. Nothing
+// of that shows in a mount table of the host. `read_only`: of the root itself. Linux 5.12.
+Result<MountedRoot> OpenMountedRoot(const std::vector<std::string>& diffs,
+                                    const WritableFolders& folders,
+                                    const std::vector<BoundPlace>& places, bool read_only,
+                                    const std::string& tmp);
+
 }  // namespace skiff::engine::image

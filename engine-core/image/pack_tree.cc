@@ -48,11 +48,13 @@ class Packer {
       : options_(options), stream_(sink), buffer_(kBuffer, '\0') {}
 
   Status Folder(int fd, const std::string& prefix, int depth);
+  Status Entry(int parent, const std::string& name, const std::string& path, int depth);
+  Status Top(int folder, const std::string& name);
   Status Finish() { return stream_.Finish(); }
   const PackedTree& packed() const { return packed_; }
 
  private:
-  Status Entry(int parent, const std::string& name, const std::string& path, int depth);
+  Status FolderEntry(const Fd& folder, TarEntry entry, const std::string& path, int depth);
   Status File(int parent, const std::string& name, TarEntry entry, const struct stat& info);
   Status Whiteout(const std::string& path);
   Result<bool> IsLeftOut(int parent, const std::string& name, const std::string& path,
@@ -208,13 +210,7 @@ Status Packer::Entry(int parent, const std::string& name, const std::string& pat
       return File(parent, name, std::move(entry), info);
     case S_IFDIR: {
       SKIFF_ASSIGN(const Fd folder, OpenFileAt(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
-      SKIFF_ASSIGN(Attributes attributes, ReadAttributes(folder.get(), path));
-      entry.type = '5';
-      entry.path += '/';
-      entry.attributes = std::move(attributes.kept);
-      SKIFF_TRY(stream_.Header(entry));
-      if (attributes.opaque) SKIFF_TRY(stream_.File(path + "/.wh..wh..opq", "", 0));
-      return Folder(folder.get(), path + "/", depth + 1);
+      return FolderEntry(folder, std::move(entry), path, depth);
     }
     case S_IFLNK: {
       entry.type = '2';
@@ -236,6 +232,29 @@ Status Packer::Entry(int parent, const std::string& name, const std::string& pat
       entry.type = '6';
       return stream_.Header(entry);
   }
+}
+
+Status Packer::FolderEntry(const Fd& folder, TarEntry entry, const std::string& path, int depth) {
+  SKIFF_ASSIGN(Attributes attributes, ReadAttributes(folder.get(), path));
+  entry.type = '5';
+  entry.path += '/';
+  entry.attributes = std::move(attributes.kept);
+  SKIFF_TRY(stream_.Header(entry));
+  if (attributes.opaque) SKIFF_TRY(stream_.File(path + "/.wh..wh..opq", "", 0));
+  return Folder(folder.get(), path + "/", depth + 1);
+}
+
+Status Packer::Top(int folder, const std::string& name) {
+  SKIFF_ASSIGN(const Fd again, OpenFileAt(folder, ".", O_RDONLY | O_DIRECTORY));
+  struct stat info {};
+  if (::fstat(again.get(), &info) != 0) return FailErrno("cannot read '" + name + "'");
+  TarEntry entry;
+  entry.path = name;
+  entry.mode = info.st_mode & 07777;
+  entry.uid = info.st_uid;
+  entry.gid = info.st_gid;
+  entry.mtime = info.st_mtim.tv_sec;
+  return FolderEntry(again, std::move(entry), name, 0);
 }
 
 Status Packer::File(int parent, const std::string& name, TarEntry entry, const struct stat& info) {
@@ -321,3 +340,31 @@ Status RemoveMountPlaces(int folder_fd, const std::vector<std::string>& paths) {
 }
 
 }  // namespace skiff::engine::image
+
+namespace skiff::engine {
+
+bool NamesFolder(std::string_view path) {
+  const std::string_view last = path.substr(path.rfind('/') + 1);
+  return last.empty() || last == "." || last == "..";
+}
+
+Result<PackedTree> PackPath(int root_fd, const std::string& path, const std::string& name,
+                            const std::function<Status(std::string_view)>& sink) {
+  image::PackOptions options;
+  options.layer = false;
+  image::Packer packer(options, sink);
+  if (NamesFolder(path)) {
+    SKIFF_ASSIGN(const Fd folder, OpenInRoot(root_fd, path.empty() ? "/" : path,
+                                             O_RDONLY | O_DIRECTORY));
+    SKIFF_TRY(packer.Top(folder.get(), name));
+  } else {
+    const size_t base = path.rfind('/') + 1;  // 0 without one.
+    SKIFF_ASSIGN(const Fd parent,
+                 OpenInRoot(root_fd, "/" + path.substr(0, base), O_PATH | O_DIRECTORY));
+    SKIFF_TRY(packer.Entry(parent.get(), path.substr(base), name, 0));
+  }
+  SKIFF_TRY(packer.Finish());
+  return packer.packed();
+}
+
+}  // namespace skiff::engine

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "engine-core/image/tar_stream.h"
+#include "engine-core/pack_path.h"
 
 namespace skiff::engine::image {
 
@@ -23,11 +24,6 @@ struct PackOptions {
   std::optional<int64_t> latest_time;
   // Absolute paths that are no content while they are an empty file or folder.
   std::vector<std::string> left_out;
-};
-
-struct PackedTree {
-  int64_t content_size = 0;  // Bytes of regular files, hard links once.
-  int64_t entries = 0;
 };
 
 // Writes the tree below `folder_fd` as tar, the root itself left out: names sorted, times in whole

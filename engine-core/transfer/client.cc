@@ -1,6 +1,7 @@
 #include <fcntl.h>
 #include <sys/xattr.h>
 
+#include <span>
 #include <string>
 #include <vector>
 
@@ -15,16 +16,22 @@ namespace {
 
 using transfer::UnpackAnswer;
 
-Result<UnpackAnswer> Talk(int channel, int tar_fd, int folder_fd, int blob_fd,
-                          const UnpackLimits& limits) {
-  std::vector<int> descriptors = {tar_fd, folder_fd};
-  if (blob_fd >= 0) descriptors.push_back(blob_fd);
-  SKIFF_TRY(SendMessage(channel, transfer::EncodeRequest({limits, blob_fd >= 0}), descriptors));
+Result<UnpackAnswer> Talk(int channel, std::span<const int> descriptors,
+                          const transfer::UnpackRequest& request) {
+  SKIFF_TRY(SendMessage(channel, transfer::EncodeRequest(request), descriptors));
   SKIFF_ASSIGN(const ReceivedMessage message, ReceiveMessage(channel, transfer::kMaximumMessage));
   if (message.data.empty()) {
     return Fail(Code::kUnavailable, "skiff-transfer ended before it was done");
   }
   return transfer::DecodeAnswer(message.data);
+}
+
+Result<UnpackAnswer> Request(const std::string& program, std::span<const int> descriptors,
+                             const transfer::UnpackRequest& request) {
+  SKIFF_ASSIGN(transfer::Process process, transfer::Process::Start(program));
+  auto answer = Talk(process.channel(), descriptors, request);
+  SKIFF_TRY(process.End());
+  return answer;
 }
 
 Status MarkOpaque(int folder_fd, const std::vector<std::string>& folders) {
@@ -42,12 +49,19 @@ Status MarkOpaque(int folder_fd, const std::vector<std::string>& folders) {
 
 Result<UnpackedLayer> UnpackLayer(const std::string& program, int tar_fd, int folder_fd,
                                   int blob_fd, const UnpackLimits& limits) {
-  SKIFF_ASSIGN(transfer::Process process, transfer::Process::Start(program));
-  auto answer = Talk(process.channel(), tar_fd, folder_fd, blob_fd, limits);
-  SKIFF_TRY(process.End());
-  if (!answer) return Fail(std::move(answer).error());
-  SKIFF_TRY(MarkOpaque(folder_fd, answer->opaque));
-  return std::move(answer->layer);
+  std::vector<int> descriptors = {tar_fd, folder_fd};
+  if (blob_fd >= 0) descriptors.push_back(blob_fd);
+  SKIFF_ASSIGN(const UnpackAnswer answer,
+               Request(program, descriptors, {limits, blob_fd >= 0, std::nullopt}));
+  SKIFF_TRY(MarkOpaque(folder_fd, answer.opaque));
+  return answer.layer;
+}
+
+Result<UnpackedLayer> UnpackInto(const std::string& program, int tar_fd, int root_fd,
+                                 const UnpackTarget& target, const UnpackLimits& limits) {
+  const int descriptors[] = {tar_fd, root_fd};
+  SKIFF_ASSIGN(const UnpackAnswer answer, Request(program, descriptors, {limits, false, target}));
+  return answer.layer;
 }
 
 }  // namespace skiff::engine

@@ -25,7 +25,7 @@ Result<UnpackAnswer> ServeUnpack(ReceivedMessage& message) {
   const int blob = request.has_blob ? message.fds[2].get() : -1;
   SKIFF_TRY(Confine(message.fds[1].get()));
   SKIFF_TRY(Failpoint("transfer.unpack"));
-  return Unpack(message.fds[0].get(), message.fds[1].get(), blob, request.limits);
+  return Unpack(message.fds[0].get(), message.fds[1].get(), blob, request.limits, request.target);
 }
 
 // False when the command has gone.

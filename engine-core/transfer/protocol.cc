@@ -11,6 +11,9 @@ enum Tag : uint16_t {
   kTagLimitBytes = 3,
   kTagLimitRatio = 4,
   kTagHasBlob = 5,
+  kTagFolder = 6,
+  kTagUid = 7,
+  kTagGid = 8,
   kTagDiffId = 20,
   kTagBlobDigest = 21,
   kTagBlobSize = 22,
@@ -32,12 +35,20 @@ std::string EncodeRequest(const UnpackRequest& request) {
   out.Int(kTagLimitBytes, request.limits.bytes);
   out.Int(kTagLimitRatio, request.limits.ratio);
   out.Bool(kTagHasBlob, request.has_blob);
+  if (request.target) {
+    out.Bytes(kTagFolder, request.target->folder);
+    if (request.target->owner) {
+      out.Int(kTagUid, request.target->owner->uid);
+      out.Int(kTagGid, request.target->owner->gid);
+    }
+  }
   return out.data();
 }
 
 Result<UnpackRequest> DecodeRequest(std::string_view data) {
   UnpackRequest request;
   int64_t version = 0;
+  std::optional<Owner> owner;
   WireReader in(data);
   while (in.Next()) {
     switch (in.tag()) {
@@ -56,6 +67,17 @@ Result<UnpackRequest> DecodeRequest(std::string_view data) {
       case kTagHasBlob:
         request.has_blob = in.boolean();
         break;
+      case kTagFolder:
+        request.target.emplace().folder = in.text();
+        break;
+      case kTagUid:
+        if (!owner) owner.emplace();
+        owner->uid = static_cast<uid_t>(in.integer());
+        break;
+      case kTagGid:
+        if (!owner) owner.emplace();
+        owner->gid = static_cast<gid_t>(in.integer());
+        break;
       default:
         break;
     }
@@ -64,6 +86,7 @@ Result<UnpackRequest> DecodeRequest(std::string_view data) {
   if (version != kVersion) {
     return Fail(Code::kUnsupported, "skiff-transfer and skiff are of different versions");
   }
+  if (request.target) request.target->owner = owner;
   return request;
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "base/error.h"
@@ -18,6 +19,8 @@ inline constexpr size_t kMaximumMessage = 1 << 20;
 struct UnpackRequest {
   UnpackLimits limits;
   bool has_blob = false;  // A third descriptor comes along.
+  // Into a tree in use; absent: a layer.
+  std::optional<UnpackTarget> target;
 };
 std::string EncodeRequest(const UnpackRequest& request);
 Result<UnpackRequest> DecodeRequest(std::string_view data);

@@ -110,9 +110,9 @@ Result<std::string> CleanEntryPath(std::string_view path) {
 }
 
 Result<int> TreeWriter::Parent(const std::string& path) {
-  if (path.empty()) return root_;
+  if (path.empty() && folder_.empty()) return root_;
   if (cached_.valid() && path == cached_path_) return cached_.get();
-  auto made = MakeDirectoriesInRoot(root_, path, 0755);
+  auto made = MakeDirectoriesInRoot(root_, Place(path), 0755);
   if (!made) return Fail(std::move(made).error());
   cached_ = std::move(*made);
   cached_path_ = path;
@@ -126,9 +126,15 @@ Status TreeWriter::ClearPlace(int parent, const std::string& name, bool folder) 
     return FailErrno("cannot read '" + name + "'");
   }
   if (folder && S_ISDIR(info.st_mode)) return {};
-  // The folder whose descriptor is kept may be the one that goes.
+  if (!is_layer_ && folder != S_ISDIR(info.st_mode)) {
+    return Fail(Code::kInvalidArgument,
+                "cannot overwrite " + std::string(folder ? "non-directory" : "directory") + " '" +
+                    name + "' with " + (folder ? "directory" : "non-directory"));
+  }
+  SKIFF_TRY(RemoveAt(parent, name, 0));
+  // The folder whose descriptor is kept may be the one that went, or `parent`.
   cached_.Reset();
-  return RemoveAt(parent, name, 0);
+  return {};
 }
 
 Status TreeWriter::Whiteout(const std::string& path, const std::string& parent,
@@ -163,12 +169,12 @@ Result<Fd> TreeWriter::Begin(const Entry& entry) {
     return Fd();
   }
   // A whiteout's parents count too: ".wh.x/y" would make a folder that hides nothing.
-  if (name.starts_with(kWhiteout)) {
+  if (is_layer_ && name.starts_with(kWhiteout)) {
     SKIFF_TRY(Whiteout(path, parent_path, name));
     return Fd();
   }
   for (const std::string_view part : Split(parent_path, '/')) {
-    if (part.starts_with(kWhiteout)) return FailEntry(entry.path, "a whiteout is no folder");
+    if (is_layer_ && part.starts_with(kWhiteout)) return FailEntry(entry.path, "a whiteout is no folder");
   }
   SKIFF_ASSIGN(int parent, Parent(parent_path));
   SKIFF_TRY(ClearPlace(parent, name, entry.kind == EntryKind::kFolder));
@@ -226,7 +232,7 @@ Status TreeWriter::MakeLink(const Entry& entry, int parent, const std::string& n
   const size_t slash = target.rfind('/');
   const std::string folder_path = slash == std::string::npos ? "." : target.substr(0, slash);
   const std::string target_name = slash == std::string::npos ? target : target.substr(slash + 1);
-  SKIFF_ASSIGN(const Fd folder, OpenInRoot(root_, folder_path, O_PATH | O_DIRECTORY));
+  SKIFF_ASSIGN(const Fd folder, OpenInRoot(root_, Place(folder_path), O_PATH | O_DIRECTORY));
   // Without AT_SYMLINK_FOLLOW a link to a symbolic link links the link.
   if (::linkat(folder.get(), target_name.c_str(), parent, name.c_str(), 0) != 0) {
     return FailErrno("cannot link '" + entry.path + "' to '" + entry.link + "'");
@@ -279,7 +285,7 @@ Status TreeWriter::MakeNode(const Entry& entry, int parent, const std::string& n
 Status TreeWriter::Finish() {
   for (const FolderTime& folder : folders_ | std::views::reverse) {
     // A later entry may have put something else there.
-    const auto fd = OpenInRoot(root_, folder.path.empty() ? "." : folder.path,
+    const auto fd = OpenInRoot(root_, folder.path.empty() ? "." : Place(folder.path),
                                O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
     if (!fd) continue;
     const timespec times[] = {folder.mtime, folder.mtime};

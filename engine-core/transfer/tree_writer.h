@@ -4,12 +4,14 @@
 
 #include <cstdint>
 #include <ctime>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/error.h"
 #include "base/fd.h"
+#include "engine-core/transfer.h"
 
 namespace skiff::engine::transfer {
 
@@ -35,9 +37,11 @@ Result<std::string> CleanEntryPath(std::string_view path);
 
 // Writes the entries of one layer below a folder. Parents are looked up inside that folder as a
 // root (base/root_path.h); the last name is never followed. Later entries replace earlier ones.
+// With `target` the entries go into a tree in use (UnpackInto).
 class TreeWriter {
  public:
-  explicit TreeWriter(int root) : root_(root) {}
+  explicit TreeWriter(int root, const std::optional<UnpackTarget>& target = {})
+      : root_(root), is_layer_(!target), folder_(target ? target->folder : "") {}
 
   // Makes the entry. For a file, the returned descriptor takes the content (invalid otherwise);
   // call FinishFile() with it afterwards.
@@ -54,6 +58,10 @@ class TreeWriter {
     timespec mtime;
   };
 
+  // Of an entry's path, where it goes: below the target's folder, where there is one.
+  std::string Place(const std::string& path) const {
+    return folder_.empty() ? path : folder_ + "/" + path;
+  }
   Result<int> Parent(const std::string& path);
   Status Whiteout(const std::string& path, const std::string& parent, const std::string& name);
   Status MakeFolder(const Entry& entry, const std::string& path, int parent,
@@ -64,6 +72,8 @@ class TreeWriter {
   Status ClearPlace(int parent, const std::string& name, bool folder);
 
   int root_;
+  bool is_layer_;
+  std::string folder_;
   std::string cached_path_;
   Fd cached_;
   std::vector<FolderTime> folders_;

@@ -277,7 +277,8 @@ bool OnlyNameNotConverted(archive* tar, int result) {
 
 }  // namespace
 
-Result<UnpackAnswer> Unpack(int tar_fd, int folder_fd, int blob_fd, const UnpackLimits& limits) {
+Result<UnpackAnswer> Unpack(int tar_fd, int folder_fd, int blob_fd, const UnpackLimits& limits,
+                            const std::optional<UnpackTarget>& target) {
   const NamesAsBytes names;
   Source source(tar_fd, blob_fd, limits);
   SKIFF_TRY(source.Open());
@@ -295,7 +296,7 @@ Result<UnpackAnswer> Unpack(int tar_fd, int folder_fd, int blob_fd, const Unpack
       ARCHIVE_OK) {
     return fail("cannot read the archive");
   }
-  TreeWriter writer(folder_fd);
+  TreeWriter writer(folder_fd, target);
   while (true) {
     archive_entry* raw = nullptr;
     const int result = archive_read_next_header(tar.get(), &raw);
@@ -309,7 +310,11 @@ Result<UnpackAnswer> Unpack(int tar_fd, int folder_fd, int blob_fd, const Unpack
       return Fail(Code::kExhausted,
                   "the archive has more than " + std::to_string(limits.entries) + " entries");
     }
-    SKIFF_ASSIGN(const Entry entry, Translate(raw));
+    SKIFF_ASSIGN(Entry entry, Translate(raw));
+    if (target && target->owner) {
+      entry.uid = target->owner->uid;
+      entry.gid = target->owner->gid;
+    }
     SKIFF_ASSIGN(const Fd file, writer.Begin(entry));
     if (!file.valid()) continue;
     if (auto written = WriteContent(tar.get(), entry, file, &answer.layer.content_size); !written) {

@@ -243,6 +243,13 @@ bool Eventually(const std::function<bool()>& condition, milliseconds limit) {
   return true;
 }
 
+bool HasEnded(pid_t pid) {
+  const auto stat = ReadFile("/proc/" + std::to_string(pid) + "/stat");
+  if (!stat) return true;
+  const size_t name = stat->rfind(") ");
+  return name != std::string::npos && (*stat)[name + 2] == 'Z';
+}
+
 std::map<std::string, std::string> CleanEnvironment() {
   std::map<std::string, std::string> result;
   for (char** entry = environ; *entry != nullptr; ++entry) {

@@ -80,6 +80,9 @@ Outcome RunCommand(const std::vector<std::string>& command, const ProcessOptions
 // Asks again and again until `condition` holds: for kernel objects that go away later, at most.
 bool Eventually(const std::function<bool()>& condition, milliseconds limit = 2s);
 
+// Gone, or a zombie that waits for whoever collects orphans on this machine.
+bool HasEnded(pid_t pid);
+
 // This process's environment without the variables that steer skiff or docker.
 std::map<std::string, std::string> CleanEnvironment();
 

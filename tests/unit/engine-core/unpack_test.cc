@@ -192,11 +192,59 @@ TEST_F(UnpackTest, LaterEntriesReplaceEarlierOnes) {
   tar.Folder("x/").File("x/inside", "1").File("x", "file now");
   tar.File("y", "1").Folder("y/").File("y/inside", "2");
   tar.Symlink("z", "nowhere").File("z", "real");
+  tar.Folder("below/").File("below/f", "1").File("below/f", "2");
   const auto answer = Run(tar);
   ASSERT_TRUE(answer) << answer.error().Text();
   EXPECT_EQ(ReadFile(root_ + "/x").value_or(""), "file now");
   EXPECT_EQ(ReadFile(root_ + "/y/inside").value_or(""), "2");
   EXPECT_EQ(ReadFile(root_ + "/z").value_or(""), "real");
+  EXPECT_EQ(ReadFile(root_ + "/below/f").value_or(""), "2");
+}
+
+TEST_F(UnpackTest, IntoATreeInUseWhatIsThereStays) {
+  ASSERT_TRUE(MakeDirectories(root_ + "/srv/app/old", 0755));
+  ASSERT_TRUE(WriteFileAtomically(root_ + "/srv/app/kept", "1", 0600, Durability::kVolatile));
+  ASSERT_TRUE(WriteFileAtomically(root_ + "/srv/app/new", "1", 0600, Durability::kVolatile));
+  ASSERT_EQ(::symlink("/srv", (root_ + "/link").c_str()), 0);
+  UnpackTarget target;
+  target.folder = "/link/app";
+  target.owner = Owner{7, 8};
+  TarBuilder tar;
+  tar.File("new", "2").File(".wh.kept", "no whiteout").File("sub/x", "3").Hardlink("y", "sub/x");
+  tar.Symlink("out", "/canary").File("../canary-not", "");
+  const auto run = [&](const TarBuilder& archive) {
+    const Fd bytes = TarBuilder::OpenBytes(archive.Finished());
+    return Unpack(bytes.get(), fd_.get(), -1, {}, target);
+  };
+  EXPECT_FALSE(run(tar)) << "a path that leaves the folder";
+  EXPECT_EQ(ReadFile(root_ + "/srv/app/new").value_or(""), "2");
+  EXPECT_EQ(ReadFile(root_ + "/srv/app/kept").value_or(""), "1");
+  EXPECT_EQ(ReadFile(root_ + "/srv/app/.wh.kept").value_or(""), "no whiteout");
+  EXPECT_EQ(StatOf("srv/app/y").st_nlink, 2u);
+  EXPECT_EQ(StatOf("srv/app/new").st_uid, 7u);
+  EXPECT_EQ(StatOf("srv/app/new").st_gid, 8u);
+}
+
+TEST_F(UnpackTest, IntoATreeInUseNoFolderIsReplaced) {
+  ASSERT_TRUE(MakeDirectories(root_ + "/folder/inside", 0755));
+  ASSERT_TRUE(WriteFileAtomically(root_ + "/file", "1", 0600, Durability::kVolatile));
+  const auto run = [&](const TarBuilder& archive) {
+    const Fd bytes = TarBuilder::OpenBytes(archive.Finished());
+    return Unpack(bytes.get(), fd_.get(), -1, {}, UnpackTarget());
+  };
+  TarBuilder file;
+  file.File("folder", "2");
+  const auto onto_folder = run(file);
+  ASSERT_FALSE(onto_folder);
+  EXPECT_EQ(onto_folder.error().message,
+            "cannot overwrite directory 'folder' with non-directory");
+  TarBuilder folder;
+  folder.Folder("file/");
+  const auto onto_file = run(folder);
+  ASSERT_FALSE(onto_file);
+  EXPECT_EQ(onto_file.error().message, "cannot overwrite non-directory 'file' with directory");
+  EXPECT_EQ(ReadFile(root_ + "/file").value_or(""), "1");
+  EXPECT_TRUE(S_ISDIR(StatOf("folder/inside").st_mode));
 }
 
 TEST_F(UnpackTest, WhiteoutsBecomeOverlayfsOnes) {
