@@ -339,6 +339,19 @@ constexpr Flag kCopy[] = {
     kIndex,
     kHelp,
 };
+constexpr Flag kEvents[] = {
+    {"json", 0, kBool, "", "Output events as a stream of json objects"},
+    {"since", 0, kText, "string", "Show all events created since timestamp"},
+    {"until", 0, kText, "string", "Stream events until this timestamp"},
+    kHelp,
+};
+constexpr Flag kStats[] = {
+    {"all", 'a', kBool, "", "Show all containers (default shows just running)"},
+    {"format", 0, kText, "string", "Format the output: table, json, or a Go template"},
+    {"no-stream", 0, kBool, "", "Disable streaming stats and only pull the first result"},
+    {"no-trunc", 0, kBool, "", "Do not truncate output"},
+    kHelp,
+};
 constexpr Flag kExport[] = {
     kIndex,
     {"output", 'o', kText, "string", "Write to a file, instead of STDOUT"},
@@ -389,6 +402,11 @@ constexpr Command kCommands[] = {
     {"cp", "", "SERVICE:SRC_PATH DEST_PATH|- | SRC_PATH|- SERVICE:DEST_PATH", 2, 2, false,
      "Copy files/folders between a service container and the local filesystem",
      "cp web:/var/log/nginx ./logs\ncp config.json web:/etc/app/", kCopy, RunComposeCopy},
+    {"events", "", "[SERVICE...]", 0, kAnyNumber, false, "Receive real time events from containers",
+     "events --json\nevents --since 10m --until 0s web", kEvents, RunComposeEvents},
+    {"stats", "", "[SERVICE]", 0, 1, false,
+     "Display a live stream of container(s) resource usage statistics", "stats --no-stream web",
+     kStats, RunComposeStats},
     {"export", "", "SERVICE", 1, 1, false, "Export a service container's filesystem as a tar archive",
      "export -o web.tar web", kExport, RunComposeExport},
     {"rm", "", "[SERVICE...]", 0, kAnyNumber, false, "Removes stopped service containers",

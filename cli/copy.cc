@@ -40,11 +40,11 @@ Result<std::string> HostPath(const std::string& path) {
   return Clean(path.starts_with('/') ? path : folder.string() + "/" + path);
 }
 
-struct Split {
+struct PathParts {
   std::string folder;  // With a "/" at its end.
   std::string name;    // "." for the contents of the folder.
 };
-Split SplitLast(std::string path) {
+PathParts SplitLast(std::string path) {
   while (path.size() > 1 && path.ends_with('/')) path.pop_back();
   const size_t base = path.rfind('/') + 1;
   return {path.substr(0, base), path.substr(base)};
@@ -74,7 +74,7 @@ Result<Placement> Place(const Info& from, const std::string& own_name, const Inf
     return Fail(Code::kNotFound, "no such directory");
   }
   const std::string path = to.path.ends_with("/.") ? to.path.substr(0, to.path.size() - 1) : to.path;
-  Split split = SplitLast(path);
+  PathParts split = SplitLast(path);
   if (split.folder.size() > 1) split.folder.pop_back();
   return Placement{std::move(split.folder), std::move(split.name)};
 }

@@ -238,6 +238,20 @@ constexpr Flag kExport[] = {
     {"output", 'o', kText, "string", "Write to a file, instead of STDOUT"},
     kHelp,
 };
+constexpr Flag kEvents[] = {
+    {"filter", 'f', kList, "filter", "Filter output based on conditions provided"},
+    {"format", 0, kText, "string", kFormatHelp},
+    {"since", 0, kText, "string", "Show all events created since timestamp"},
+    {"until", 0, kText, "string", "Stream events until this timestamp"},
+    kHelp,
+};
+constexpr Flag kStats[] = {
+    {"all", 'a', kBool, "", "Show all containers (default shows just running)"},
+    {"format", 0, kText, "string", kFormatHelp},
+    {"no-stream", 0, kBool, "", "Disable streaming stats and only pull the first result"},
+    {"no-trunc", 0, kBool, "", "Do not truncate output"},
+    kHelp,
+};
 constexpr Flag kCopy[] = {
     {"archive", 'a', kBool, "", "Archive mode (copy all uid/gid information)"},
     {"follow-link", 'L', kBool, "", "Always follow symlinks in SRC_PATH"},
@@ -551,6 +565,12 @@ constexpr Command kSaveRow = {"save", "", "IMAGE [IMAGE...]", 1, kAnyNumber, fal
                               "Save one or more images to a tar archive (streamed to STDOUT by default)",
                               "save -o images.tar web db\nsave --format oci web | gzip > web.tgz",
                               kSave, RunImageSave};
+constexpr Command kEventsRow = {"events", "", "", 0, 0, false, "Get real time events",
+                                "events --filter event=die\nevents --since 10m --until 0s",
+                                kEvents, RunDockerEvents};
+constexpr Command kStatsRow = {"stats", "", "[CONTAINER...]", 0, kAnyNumber, false,
+                               "Display a live stream of container(s) resource usage statistics",
+                               "stats --no-stream web db", kStats, RunContainerStats};
 constexpr Command kCopyRow = {
     "cp", "", "CONTAINER:SRC_PATH DEST_PATH|- | SRC_PATH|- CONTAINER:DEST_PATH", 2, 2, false,
     "Copy files/folders between a container and the local filesystem",
@@ -605,7 +625,9 @@ constexpr Command kDockerCommands[] = {
     kImportRow,
     kLoadRow,
     kSaveRow,
+    kStatsRow,
     kCopyRow,
+    kEventsRow,
     kExportRow,
     kCommitRow,
     kHistoryRow,
@@ -634,6 +656,7 @@ constexpr Command kContainerCommands[] = {
     kRenameRow,
     kPortRow,
     kTopRow,
+    kStatsRow,
     kCopyRow,
     kExportRow,
     kCommitRow,

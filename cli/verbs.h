@@ -47,6 +47,8 @@ Result<int> RunComposeVolumes(Context& context, const Arguments& arguments);
 Result<int> RunComposeAttach(Context& context, const Arguments& arguments);
 Result<int> RunComposeCommit(Context& context, const Arguments& arguments);
 Result<int> RunComposeCopy(Context& context, const Arguments& arguments);
+Result<int> RunComposeEvents(Context& context, const Arguments& arguments);
+Result<int> RunComposeStats(Context& context, const Arguments& arguments);
 Result<int> RunComposeExport(Context& context, const Arguments& arguments);
 Result<int> RunComposeTop(Context& context, const Arguments& arguments);
 // cli/verbs_config.cc
@@ -134,6 +136,8 @@ Status CheckChoice(const Arguments& arguments, std::string_view flag,
 // cli/docker_images.cc
 Result<int> RunImageLoad(Context& context, const Arguments& arguments);
 Result<int> RunImageSave(Context& context, const Arguments& arguments);
+Result<int> RunDockerEvents(Context& context, const Arguments& arguments);
+Result<int> RunContainerStats(Context& context, const Arguments& arguments);
 Result<int> RunContainerCopy(Context& context, const Arguments& arguments);
 Result<int> RunContainerExport(Context& context, const Arguments& arguments);
 Result<int> RunContainerCommit(Context& context, const Arguments& arguments);

@@ -132,15 +132,45 @@ int64_t NumberIn(const std::string& path) {
   return ParseNumber<int64_t>(Trim(*text)).value_or(0);
 }
 
-int64_t CpuNanoseconds(const std::string& folder) {
-  const auto text = ReadFile(folder + "/cpu.stat");
+// Of a file of lines "key number".
+int64_t NumberOf(const std::string& path, std::string_view key) {
+  const auto text = ReadFile(path);
   if (!text) return 0;
   for (const std::string_view line : Split(*text, '\n')) {
     const std::vector<std::string_view> words = SplitWords(line);
-    if (words.size() == 2 && words[0] == "usage_usec")
-      return ParseNumber<int64_t>(words[1]).value_or(0) * 1000;
+    if (words.size() == 2 && words[0] == key) return ParseNumber<int64_t>(words[1]).value_or(0);
   }
   return 0;
+}
+
+// "8:0 rbytes=1 wbytes=2 ..." of each device.
+void AddIoStat(const std::string& path, CgroupUsage& usage) {
+  const auto text = ReadFile(path);
+  if (!text) return;
+  constexpr std::string_view kRead = "rbytes=";
+  constexpr std::string_view kWritten = "wbytes=";
+  for (const std::string_view line : Split(*text, '\n')) {
+    for (const std::string_view word : SplitWords(line)) {
+      if (word.starts_with(kRead)) {
+        usage.read_bytes += ParseNumber<int64_t>(word.substr(kRead.size())).value_or(0);
+      } else if (word.starts_with(kWritten)) {
+        usage.written_bytes += ParseNumber<int64_t>(word.substr(kWritten.size())).value_or(0);
+      }
+    }
+  }
+}
+
+// "8:0 Read 1" of each device and kind.
+void AddServiceBytes(const std::string& path, CgroupUsage& usage) {
+  const auto text = ReadFile(path);
+  if (!text) return;
+  for (const std::string_view line : Split(*text, '\n')) {
+    const std::vector<std::string_view> words = SplitWords(line);
+    if (words.size() != 3) continue;
+    const int64_t bytes = ParseNumber<int64_t>(words[2]).value_or(0);
+    if (words[1] == "Read") usage.read_bytes += bytes;
+    if (words[1] == "Write") usage.written_bytes += bytes;
+  }
 }
 
 }  // namespace
@@ -305,10 +335,17 @@ Result<CgroupUsage> CgroupManager::Usage(const std::string& id,
     usage.memory_limit = NumberIn(memory + (unified ? "/memory.max" : "/memory.limit_in_bytes"));
     // v1 says "no limit" with the largest multiple of a page.
     if (usage.memory_limit > (int64_t{1} << 60)) usage.memory_limit = 0;
+    usage.inactive_file = NumberOf(memory + "/memory.stat",
+                                   unified ? "inactive_file" : "total_inactive_file");
     SKIFF_ASSIGN(usage.oom_kills, CountOomKills(memory, unified));
   }
-  usage.cpu_ns =
-      unified ? CpuNanoseconds(folder("cpu")) : NumberIn(folder("cpuacct") + "/cpuacct.usage");
+  usage.cpu_ns = unified ? NumberOf(folder("cpu") + "/cpu.stat", "usage_usec") * 1000
+                         : NumberIn(folder("cpuacct") + "/cpuacct.usage");
+  if (unified) {
+    AddIoStat(folder("io") + "/io.stat", usage);
+  } else {
+    AddServiceBytes(folder("blkio") + "/blkio.throttle.io_service_bytes_recursive", usage);
+  }
   usage.processes = NumberIn(folder("pids") + "/pids.current");
   return usage;
 }

@@ -78,9 +78,12 @@ struct ContainerCgroups {
 };
 
 struct CgroupUsage {
-  int64_t memory = 0;
-  int64_t memory_limit = 0;  // 0: none.
+  int64_t memory = 0;         // Bytes, with the cache of files.
+  int64_t inactive_file = 0;  // Of them those of files nobody has used lately.
+  int64_t memory_limit = 0;   // 0: none.
   int64_t cpu_ns = 0;
+  int64_t read_bytes = 0;  // Of block devices.
+  int64_t written_bytes = 0;
   int64_t processes = 0;
   int64_t oom_kills = 0;
 };

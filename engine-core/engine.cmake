@@ -37,10 +37,10 @@ target_link_libraries(skiff_image PUBLIC skiff_image_formats skiff_image_tar ski
 add_library(skiff_engine_core STATIC
             embedded/bus_message.cc embedded/container_files.cc embedded/create.cc embedded/deferred_session.cc
             embedded/delegated_unit.cc embedded/embedded_engine.cc
-            embedded/etc_files.cc embedded/image_exchange.cc embedded/images.cc embedded/intents.cc embedded/lifecycle.cc embedded/merge.cc
+            embedded/etc_files.cc embedded/events.cc embedded/image_exchange.cc embedded/images.cc embedded/intents.cc embedded/lifecycle.cc embedded/merge.cc
             embedded/names.cc embedded/network_side.cc embedded/networks.cc embedded/objects.cc
             embedded/observe.cc embedded/project_lock.cc embedded/reconcile.cc embedded/spec.cc
-            embedded/start.cc embedded/system_check.cc embedded/watch.cc)
+            embedded/start.cc embedded/system_check.cc embedded/usage.cc embedded/watch.cc)
 target_link_libraries(skiff_engine_core PUBLIC skiff_image skiff_store skiff_volumes skiff_launch
                       skiff_monitor_client skiff_netmgr skiff_netmgr_dns skiff_engine_spec)
 

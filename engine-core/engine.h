@@ -104,6 +104,25 @@ struct CreatedContainer {
   std::vector<std::string> warnings;  // What this kernel cannot honour, naming the field.
 };
 
+struct EventOptions {
+  int64_t since = 0;   // Nanoseconds since the epoch; 0: what happens from now on.
+  int64_t until = 0;   // The same; 0: for ever. A time behind us: what is remembered, then the end.
+  int cancel_fd = -1;  // Readable: stop, return success.
+};
+
+// What a container uses. All zeros but the time when it does not run.
+struct ContainerUsage {
+  int64_t time = 0;    // Nanoseconds of a clock that only runs forward.
+  int64_t cpu_ns = 0;  // Processor time since its start.
+  int64_t memory = 0;  // Bytes, without the cache of files nobody has used lately.
+  int64_t memory_limit = 0;  // Its own, or the machine's memory.
+  int64_t processes = 0;     // With threads.
+  int64_t read_bytes = 0;    // Of block devices, since its start.
+  int64_t written_bytes = 0;
+  int64_t received_bytes = 0;  // Of its network interfaces.
+  int64_t sent_bytes = 0;
+};
+
 struct PathInfo {
   std::string name;         // The last one of the path.
   uint32_t mode = 0;        // As stat(2) has it, with the type.
@@ -117,7 +136,7 @@ struct WriteArchiveOptions {
 };
 
 struct Event {
-  int64_t time = 0;
+  int64_t time = 0;  // Nanoseconds since the epoch.
   std::string type;    // container, image, network, volume
   std::string action;  // create, start, die, ...
   std::string actor;
@@ -163,6 +182,14 @@ class Engine : public Images {
                           const std::function<bool(const LogEntry&)>& sink) = 0;
   // Changes of the containers that match, also of those made later.
   virtual Result<std::unique_ptr<Watch>> WatchContainers(const ContainerFilter& filter) = 0;
+
+  // Calls `sink` for what happens to containers, images, networks and volumes, in the order of
+  // arrival, until it returns false. Remembered is the last MiB of the time since the last boot.
+  // Events of containers carry their labels, image and name.
+  virtual Status ReadEvents(const EventOptions& options,
+                            const std::function<bool(const Event&)>& sink) = 0;
+
+  virtual Result<ContainerUsage> ReadUsage(std::string_view ref) = 0;
 
   // -- files of containers, also of those that do not run: with volumes and binds in place, links
   // followed inside the container (kNotFound: "Could not find the file P in container X") --

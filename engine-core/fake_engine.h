@@ -107,6 +107,9 @@ class FakeEngine : public Engine {
   Status SaveImages(int fd, const std::vector<std::string>& refs,
                     const SaveOptions& options) override;
   Status ExportContainer(std::string_view ref, int fd) override;
+  Status ReadEvents(const EventOptions& options,
+                    const std::function<bool(const Event&)>& sink) override;
+  Result<ContainerUsage> ReadUsage(std::string_view ref) override;
   Result<PathInfo> StatPath(std::string_view ref, const std::string& path) override;
   Status ReadArchive(std::string_view ref, const std::string& path, const std::string& name,
                      int fd) override;

@@ -172,7 +172,7 @@ Result<CreatedContainer> EmbeddedEngine::CreateContainer(const ContainerConfig& 
     }
     return Fail(made.error());
   }
-  Journal("container", "create", record.id, {{"image", record.image}, {"name", record.name}});
+  JournalWhole("create", record);
   created.id = record.id;
   return created;
 }

@@ -11,6 +11,7 @@
 #include "base/failpoint.h"
 #include "base/fd.h"
 #include "base/trace.h"
+#include "engine-core/embedded/events.h"
 #include "engine-core/journal.h"
 
 namespace skiff::engine {
@@ -199,6 +200,11 @@ void EmbeddedEngine::Journal(std::string_view type, std::string_view action,
   // News, not state: a journal that cannot be written fails nothing.
   [[maybe_unused]] const Status appended = AppendJournalEntry(
       layout_.run(), FormatJournalEntry(NowNanoseconds(), type, action, actor, attributes));
+}
+
+void EmbeddedEngine::JournalWhole(std::string_view action, const ContainerRecord& record) {
+  const auto attributes = EventAttributes(record.config.labels, record.image, record.name);
+  Journal("container", action, record.id, {attributes.begin(), attributes.end()});
 }
 
 Status EmbeddedEngine::Commit() {

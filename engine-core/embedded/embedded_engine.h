@@ -66,6 +66,9 @@ class EmbeddedEngine : public Engine {
   Status ReadLogs(std::string_view ref, const LogOptions& options,
                   const std::function<bool(const LogEntry&)>& sink) override;
   Result<std::unique_ptr<Watch>> WatchContainers(const ContainerFilter& filter) override;
+  Status ReadEvents(const EventOptions& options,
+                    const std::function<bool(const Event&)>& sink) override;
+  Result<ContainerUsage> ReadUsage(std::string_view ref) override;
   Result<PathInfo> StatPath(std::string_view ref, const std::string& path) override;
   Status ReadArchive(std::string_view ref, const std::string& path, const std::string& name,
                      int fd) override;
@@ -196,6 +199,8 @@ class EmbeddedEngine : public Engine {
   void Notice(const std::string& text);
   void Journal(std::string_view type, std::string_view action, const std::string& actor,
                const std::vector<std::pair<std::string, std::string>>& attributes);
+  // With all its attributes, for who learns of the container by this entry or does not see it again.
+  void JournalWhole(std::string_view action, const ContainerRecord& record);
 
   // create.cc
   Result<Ptr<store::ImageRecord>> ImageOf(const ContainerConfig& request);

@@ -36,7 +36,7 @@ enum Tag : uint16_t {
 // The process that a file belongs to. A process that it starts has its locks until it executes
 // another program or closes what it has: with a command that is killed just then, a lock alone would
 // speak for a dead one.
-struct Owner {
+struct Holder {
   int64_t pid = 0;
   int64_t start = 0;      // Of the kernel's clock ticks.
   int64_t pid_space = 0;  // The namespace in which this number is its.
@@ -69,15 +69,15 @@ std::optional<ProcessStatus> StatusOf(int64_t pid) {
   return status;
 }
 
-Owner OwnerOfThis() {
-  Owner owner;
+Holder OwnerOfThis() {
+  Holder owner;
   owner.pid = ::getpid();
   owner.pid_space = OwnPidSpace();
   if (const auto status = StatusOf(owner.pid)) owner.start = status->start;
   return owner;
 }
 
-std::string Encode(const Owner& owner) {
+std::string Encode(const Holder& owner) {
   WireWriter inner;
   inner.Int(kTagPid, owner.pid);
   inner.Int(kTagStart, owner.start);
@@ -87,10 +87,10 @@ std::string Encode(const Owner& owner) {
   return out.data();
 }
 
-std::optional<Owner> DecodeOwner(std::string_view data) {
+std::optional<Holder> DecodeOwner(std::string_view data) {
   WireReader outer(data);
   if (!outer.Next() || outer.tag() != kTagOwner) return std::nullopt;
-  Owner owner;
+  Holder owner;
   WireReader in(outer.bytes());
   while (in.Next()) {
     if (in.tag() == kTagPid) owner.pid = in.integer();
@@ -101,7 +101,7 @@ std::optional<Owner> DecodeOwner(std::string_view data) {
 }
 
 // False too when that cannot be told from here.
-bool HasDied(const Owner& owner) {
+bool HasDied(const Holder& owner) {
   if (owner.start == 0 || owner.pid_space == 0 || owner.pid_space != OwnPidSpace()) return false;
   const auto status = StatusOf(owner.pid);
   if (!status || status->start != owner.start) return true;

@@ -277,7 +277,7 @@ Status EmbeddedEngine::Erase(const ContainerRecord& record, bool anonymous_volum
   // Last: who watches sees the container go when all of it has gone.
   SKIFF_TRY(RemoveTree(layout_.run_container(record.id)));
   SKIFF_TRY(passed);
-  Journal("container", "destroy", record.id, {{"image", record.image}, {"name", record.name}});
+  JournalWhole("destroy", record);
   return {};
 }
 

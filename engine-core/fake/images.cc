@@ -259,6 +259,17 @@ Status FakeEngine::ExportContainer(std::string_view ref, int) {
   return shared_->Find(ref).transform([](const Container*) {});
 }
 
+Status FakeEngine::ReadEvents(const EventOptions&, const std::function<bool(const Event&)>&) {
+  const std::lock_guard lock(shared_->mutex);
+  return shared_->Record("ReadEvents");
+}
+
+Result<ContainerUsage> FakeEngine::ReadUsage(std::string_view ref) {
+  const std::lock_guard lock(shared_->mutex);
+  SKIFF_TRY(shared_->Record("ReadUsage " + std::string(ref)));
+  return ContainerUsage();
+}
+
 Result<PathInfo> FakeEngine::StatPath(std::string_view ref, const std::string& path) {
   const std::lock_guard lock(shared_->mutex);
   SKIFF_TRY(shared_->Record("StatPath " + std::string(ref) + " " + path));
