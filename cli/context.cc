@@ -1,5 +1,6 @@
 #include "cli/context.h"
 
+#include <poll.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -118,6 +119,12 @@ Result<int> Context::InterruptFd() {
     SKIFF_ASSIGN(interrupts_, SignalRouter::Create({SIGINT, SIGTERM}));
   }
   return interrupts_->fd();
+}
+
+Result<bool> Context::Interrupted() {
+  SKIFF_ASSIGN(const int fd, InterruptFd());
+  pollfd wanted = {fd, POLLIN, 0};
+  return ::poll(&wanted, 1, 0) > 0;
 }
 
 bool Context::ReadYes(bool otherwise) const {

@@ -86,6 +86,8 @@ class Context {
   engine::EmbeddedOptions EngineOptions();
   // Readable when the person wants to stop; opened on first use.
   Result<int> InterruptFd();
+  // Whether that has happened; nothing is taken from it.
+  Result<bool> Interrupted();
   // The answer to a question that has been printed (ReadYes of cli/terminal.h).
   bool ReadYes(bool otherwise = false) const;
   // The use cases' view of all this. `sources` outlives it.

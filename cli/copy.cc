@@ -2,6 +2,8 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <poll.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -149,18 +151,31 @@ Result<Info> InfoOfHost(const std::string& original) {
   return Fail(Code::kInvalidArgument, "too many symlinks in " + original);
 }
 
-// One thread writes an archive into a pipe that this one reads.
+// One thread writes an archive that this one reads. Ctrl-C ends the stream between them.
 template <typename Write, typename Read>
-Status Piped(const Write& write, const Read& read) {
-  SKIFF_ASSIGN(Pipe pipe, MakePipe());
+Status Streamed(Context& context, const Write& write, const Read& read) {
+  SKIFF_ASSIGN(const int interrupt, context.InterruptFd());
+  // Sockets, since a pipe cannot be ended from beside.
+  SKIFF_ASSIGN(auto ends, MakeSocketPair(SOCK_STREAM));
+  SKIFF_ASSIGN(Pipe over, MakePipe());
   Status written;
   std::thread writer([&] {
-    written = write(pipe.write.get());
-    pipe.write.Reset();
+    written = write(ends.first.get());
+    ::shutdown(ends.first.get(), SHUT_WR);
   });
-  const Status done = read(pipe.read.get());
-  pipe.read.Reset();  // A writer that is not done fails with EPIPE.
+  std::thread guard([&] {
+    pollfd wanted[] = {{interrupt, POLLIN, 0}, {over.read.get(), 0, 0}};
+    while (::poll(wanted, 2, -1) < 0 && errno == EINTR) {
+    }
+    if (wanted[0].revents != 0) ::shutdown(ends.first.get(), SHUT_RDWR);
+  });
+  const Status done = read(ends.second.get());
+  ::shutdown(ends.second.get(), SHUT_RDWR);  // A writer that is not done fails with EPIPE.
   writer.join();
+  over.write.Reset();  // The hang-up that the guard waits for.
+  guard.join();
+  SKIFF_ASSIGN(const bool interrupted, context.Interrupted());
+  if (interrupted) return Fail(Code::kCancelled, "interrupted");
   // Of two failures the reader's explains the writer's, unless that one came first.
   if (!written && written.error().sys_errno != EPIPE) return written;
   if (!done) return done;
@@ -231,7 +246,7 @@ Result<Copied> CopyToContainer(Context& context, const CopyPlace& from, const Co
     copied.content = packed.content_size;
     return {};
   };
-  SKIFF_TRY(Piped(pack, [&](int fd) {
+  SKIFF_TRY(Streamed(context, pack, [&](int fd) {
     return engine->WriteArchive(to.container, placement.folder, fd, write);
   }));
   return copied;
@@ -271,14 +286,15 @@ Result<Copied> CopyFromContainer(Context& context, const CopyPlace& from, const 
   const Info source{path, true, S_ISDIR(info.mode)};
   SKIFF_ASSIGN(const Placement placement, Place(source, name.empty() ? "." : name, destination));
   SKIFF_ASSIGN(const Fd folder, OpenFile(placement.folder, O_RDONLY | O_DIRECTORY));
-  const Status piped = Piped(
+  const Status streamed = Streamed(
+      context,
       [&](int fd) { return engine->ReadArchive(from.container, path, placement.name, fd); },
       [&](int fd) -> Status {
         SKIFF_ASSIGN(copied.transferred,
                      engine->UnpackFiles(fd, folder.get(), {::geteuid(), ::getegid()}));
         return {};
       });
-  SKIFF_TRY(piped);
+  SKIFF_TRY(streamed);
   copied.content = S_ISDIR(info.mode) ? copied.transferred : info.size;
   return copied;
 }

@@ -7,6 +7,7 @@
 #include <ctime>
 #include <nlohmann/json.hpp>
 
+#include "cli/exit_status.h"
 #include "cli/flag_values.h"
 #include "cli/go_template.h"
 #include "cli/verbs.h"
@@ -133,7 +134,8 @@ Result<int> Stream(Context& context, const engine::EventOptions& options, const 
     return printed.has_value();
   }));
   SKIFF_TRY(printed);
-  return 0;
+  SKIFF_ASSIGN(const bool interrupted, context.Interrupted());
+  return interrupted ? kExitInterrupted : 0;
 }
 
 }  // namespace

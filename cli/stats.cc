@@ -8,6 +8,7 @@
 
 #include "base/text.h"
 #include "base/units.h"
+#include "cli/exit_status.h"
 #include "cli/listing.h"
 #include "cli/terminal.h"
 #include "cli/verbs.h"
@@ -96,7 +97,8 @@ std::string Redrawn(const std::string& text) {
   return frame + "\033[J";
 }
 
-Result<int> Show(Context& context, const Arguments& arguments, const List& list) {
+// `interrupted`: what Ctrl-C makes the exit code.
+Result<int> Show(Context& context, const Arguments& arguments, int interrupted, const List& list) {
   SKIFF_ASSIGN(engine::Engine * engine, context.Engine());
   SKIFF_ASSIGN(const int interrupt, context.InterruptFd());
   const bool stream = !arguments.Bool("no-stream");
@@ -107,7 +109,7 @@ Result<int> Show(Context& context, const Arguments& arguments, const List& list)
   for (int interval = kFirstInterval;; interval = kInterval) {
     for (const Reading& reading : readings) before[reading.container.id] = reading.usage;
     pollfd wanted = {interrupt, POLLIN, 0};
-    if (::poll(&wanted, 1, interval) > 0) return 0;
+    if (::poll(&wanted, 1, interval) > 0) return interrupted;
     SKIFF_ASSIGN(readings, ReadAll(*engine, list));
     std::vector<Json> rows;
     for (const Reading& reading : readings) {
@@ -128,7 +130,7 @@ Result<int> RunContainerStats(Context& context, const Arguments& arguments) {
   const std::vector<std::string>& names = arguments.operands();
   SKIFF_ASSIGN(engine::Engine * engine, context.Engine());
   for (const std::string& name : names) SKIFF_TRY(engine->InspectContainer(name));
-  return Show(context, arguments, [&]() -> Result<std::vector<Reading>> {
+  return Show(context, arguments, 0, [&]() -> Result<std::vector<Reading>> {
     std::vector<Reading> all;
     for (const std::string& name : names) {
       SKIFF_ASSIGN(engine::Container container, engine->InspectContainer(name));
@@ -152,7 +154,7 @@ Result<int> RunComposeStats(Context& context, const Arguments& arguments) {
   options.all = arguments.Bool("all");
   SKIFF_ASSIGN(const ChosenProject project, ChooseProject(context, options.services));
   SKIFF_ASSIGN(const compose::Context use, context.ComposeContext(project.sources));
-  return Show(context, arguments, [&]() -> Result<std::vector<Reading>> {
+  return Show(context, arguments, kExitInterrupted, [&]() -> Result<std::vector<Reading>> {
     std::vector<Reading> all;
     SKIFF_ASSIGN(auto entries, compose::Ps(use, project.ref, options));
     for (compose::PsEntry& entry : entries) {

@@ -45,7 +45,7 @@ struct UnpackTarget {
 // The same into a tree in use, as `docker cp` does it: what no entry names stays, no folder is
 // replaced by something else nor the other way round (kInvalidArgument: "cannot overwrite ..."), and
 // ".wh." is a name like others. Parents are followed inside `root_fd`. On failure what came before
-// it has been written.
+// it has been written. The answer has no digests.
 Result<UnpackedLayer> UnpackInto(const std::string& program, int tar_fd, int root_fd,
                                  const UnpackTarget& target, const UnpackLimits& limits);
 

@@ -58,6 +58,7 @@ Status EmbeddedEngine::ExportContainer(std::string_view ref, int fd) {
   SKIFF_ASSIGN(const Fd root, image::OpenMergedRoot(folders, layout_.tmp()));
   image::PackOptions options;
   options.layer = false;
+  options.in_use = true;
   SKIFF_TRY(image::PackTree(root.get(), options, [fd](std::string_view data) {
     return WriteAll(fd, data, "the archive");
   }));
@@ -150,6 +151,7 @@ Result<Layer> EmbeddedEngine::CommitFiles(const ContainerRecord& record) {
   SKIFF_ASSIGN(const std::vector<std::string> places, MountPlaces(record));
   image::PackOptions options;
   options.left_out = places;
+  options.in_use = true;
   SKIFF_TRY(image::PackTree(upper.get(), options, [&](std::string_view data) {
     return WriteAll(tar.get(), data, path);
   }));

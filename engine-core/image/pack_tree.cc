@@ -42,6 +42,18 @@ Result<std::string> ReadAttribute(int fd, const std::string& name, const std::st
   return value;
 }
 
+// In a tree that somebody uses the name may be something else by now: a device must not even be
+// opened, which has effects of its own.
+Result<Fd> OpenRegular(int parent, const std::string& name, const std::string& path) {
+  SKIFF_ASSIGN(const Fd place, OpenFileAt(parent, name, O_PATH | O_NOFOLLOW));
+  struct stat info {};
+  if (::fstat(place.get(), &info) != 0) return FailErrno("cannot read '/" + path + "'");
+  if (!S_ISREG(info.st_mode)) {
+    return Fail(Code::kFailedPrecondition, "'/" + path + "' changed while it was read");
+  }
+  return OpenFile("/proc/self/fd/" + std::to_string(place.get()), O_RDONLY);
+}
+
 class Packer {
  public:
   Packer(const PackOptions& options, const ByteSink& sink)
@@ -258,7 +270,9 @@ Status Packer::Top(int folder, const std::string& name) {
 }
 
 Status Packer::File(int parent, const std::string& name, TarEntry entry, const struct stat& info) {
-  SKIFF_ASSIGN(const Fd file, OpenFileAt(parent, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK));
+  SKIFF_ASSIGN(const Fd file,
+               options_.in_use ? OpenRegular(parent, name, entry.path)
+                               : OpenFileAt(parent, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK));
   SKIFF_ASSIGN(Attributes attributes, ReadAttributes(file.get(), entry.path));
   entry.attributes = std::move(attributes.kept);
   entry.size = info.st_size;
@@ -352,6 +366,7 @@ Result<PackedTree> PackPath(int root_fd, const std::string& path, const std::str
                             const std::function<Status(std::string_view)>& sink) {
   image::PackOptions options;
   options.layer = false;
+  options.in_use = true;
   image::Packer packer(options, sink);
   if (NamesFolder(path)) {
     SKIFF_ASSIGN(const Fd folder, OpenInRoot(root_fd, path.empty() ? "/" : path,

@@ -22,6 +22,8 @@ struct PackOptions {
   std::function<bool(const std::string& path)> hides_nothing;
   // Later times of change become this (nanoseconds since the epoch), in the folder as well.
   std::optional<int64_t> latest_time;
+  // Others may change it meanwhile: what has become a device by then is not even opened.
+  bool in_use = false;
   // Absolute paths that are no content while they are an empty file or folder.
   std::vector<std::string> left_out;
 };

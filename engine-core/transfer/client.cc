@@ -53,6 +53,7 @@ Result<UnpackedLayer> UnpackLayer(const std::string& program, int tar_fd, int fo
   if (blob_fd >= 0) descriptors.push_back(blob_fd);
   SKIFF_ASSIGN(const UnpackAnswer answer,
                Request(program, descriptors, {limits, blob_fd >= 0, std::nullopt}));
+  if (answer.layer.diff_id.empty()) return Fail(Code::kInternal, "skiff-transfer named no digest");
   SKIFF_TRY(MarkOpaque(folder_fd, answer.opaque));
   return answer.layer;
 }

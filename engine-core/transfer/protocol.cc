@@ -112,6 +112,7 @@ Result<UnpackAnswer> DecodeAnswer(std::string_view data) {
   UnpackAnswer answer;
   Error error;
   bool failed = false;
+  bool complete = false;
   WireReader in(data);
   while (in.Next()) {
     switch (in.tag()) {
@@ -132,6 +133,7 @@ Result<UnpackAnswer> DecodeAnswer(std::string_view data) {
         break;
       case kTagEntries:
         answer.layer.entries = in.integer();
+        complete = true;
         break;
       case kTagOpaque:
         answer.opaque.push_back(in.text());
@@ -152,7 +154,8 @@ Result<UnpackAnswer> DecodeAnswer(std::string_view data) {
   }
   if (!in.ok()) return Fail(Code::kInternal, "malformed answer of skiff-transfer");
   if (failed) return Fail(std::move(error));
-  if (answer.layer.diff_id.size() != 64) {
+  const size_t digits = answer.layer.diff_id.size();
+  if (!complete || (digits != 64 && digits != 0)) {
     return Fail(Code::kInternal, "incomplete answer of skiff-transfer");
   }
   return answer;

@@ -39,8 +39,13 @@ tl::unexpected<Error> FailArchive(archive* reader, const std::string& what) {
 // The stream as it comes, the same uncompressed, and what is known about both.
 class Source {
  public:
-  Source(int tar_fd, int blob_fd, const UnpackLimits& limits)
-      : tar_fd_(tar_fd), blob_fd_(blob_fd), limits_(limits), buffer_(kBlock, '\0') {}
+  // `named`: the digests are wanted.
+  Source(int tar_fd, int blob_fd, const UnpackLimits& limits, bool named)
+      : tar_fd_(tar_fd),
+        blob_fd_(blob_fd),
+        limits_(limits),
+        named_(named),
+        buffer_(kBlock, '\0') {}
 
   Status Open() {
     reader_.reset(archive_read_new());
@@ -124,7 +129,7 @@ class Source {
       return source->Give(-1, Error(CodeOfErrno(errno), "cannot read the archive", errno));
     }
     const std::string_view data(source->buffer_.data(), static_cast<size_t>(got));
-    source->raw_hash_.Update(data);
+    if (source->named_) source->raw_hash_.Update(data);
     source->raw_bytes_ += got;
     if (source->blob_fd_ >= 0) {
       if (auto kept = WriteAll(source->blob_fd_, data, "the blob"); !kept) {
@@ -141,7 +146,7 @@ class Source {
     const int result = archive_read_data_block(reader_.get(), block, &size, &offset);
     if (result == ARCHIVE_EOF) return 0;
     if (result != ARCHIVE_OK) return -1;
-    uncompressed_hash_.Update({static_cast<const char*>(*block), size});
+    if (named_) uncompressed_hash_.Update({static_cast<const char*>(*block), size});
     out_bytes_ += static_cast<int64_t>(size);
     if (out_bytes_ > limits_.bytes && out_bytes_ / limits_.ratio > raw_bytes_) {
       return Give(-1,
@@ -154,6 +159,7 @@ class Source {
   int tar_fd_;
   int blob_fd_;
   UnpackLimits limits_;
+  bool named_;
   std::string buffer_;
   Reader reader_;
   Sha256 uncompressed_hash_;
@@ -280,7 +286,7 @@ bool OnlyNameNotConverted(archive* tar, int result) {
 Result<UnpackAnswer> Unpack(int tar_fd, int folder_fd, int blob_fd, const UnpackLimits& limits,
                             const std::optional<UnpackTarget>& target) {
   const NamesAsBytes names;
-  Source source(tar_fd, blob_fd, limits);
+  Source source(tar_fd, blob_fd, limits, !target);
   SKIFF_TRY(source.Open());
   const Reader tar(archive_read_new());
   if (!tar) return Fail(Code::kExhausted, "out of memory");
@@ -326,8 +332,10 @@ Result<UnpackAnswer> Unpack(int tar_fd, int folder_fd, int blob_fd, const Unpack
   SKIFF_TRY(writer.Finish());
   SKIFF_TRY(source.Drain());
   answer.layer.compression = source.compression();
-  answer.layer.diff_id = source.DiffId();
-  answer.layer.blob_digest = source.BlobDigest();
+  if (!target) {
+    answer.layer.diff_id = source.DiffId();
+    answer.layer.blob_digest = source.BlobDigest();
+  }
   answer.layer.blob_size = source.raw_bytes();
   answer.opaque = writer.opaque();
   return answer;
