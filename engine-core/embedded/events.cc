@@ -10,7 +10,6 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
-#include "base/atomic_file.h"
 #include "base/identity.h"
 #include "engine-core/embedded/embedded_engine.h"
 #include "engine-core/journal.h"
@@ -166,7 +165,6 @@ std::map<std::string, std::string> EventAttributes(const Labels& labels, const s
 Status EmbeddedEngine::ReadEvents(const EventOptions& options,
                                   const std::function<bool(const Event&)>& sink) {
   SKIFF_TRY(Open());
-  SKIFF_TRY(MakeDirectories(layout_.run(), 0700));
   SKIFF_ASSIGN(JournalReader journal, JournalReader::Open(layout_.run()));
   const int64_t begin = options.since != 0 ? options.since : NowNanoseconds();
   KnownContainers known;
