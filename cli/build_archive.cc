@@ -23,6 +23,8 @@ bool IsArchive(std::string_view data) {
   return data.size() > 262 && data.substr(257, 5) == "ustar";
 }
 
+}  // namespace
+
 Result<Fd> Spool(int from) {
   SKIFF_ASSIGN(Fd file, OpenFile("/tmp", O_TMPFILE | O_RDWR, 0600));
   char buffer[65536];
@@ -36,8 +38,6 @@ Result<Fd> Spool(int from) {
   if (::lseek(file.get(), 0, SEEK_SET) < 0) return FailErrno("cannot read standard input");
   return file;
 }
-
-}  // namespace
 
 Result<InputFile> OpenInput(const Context& context) {
   InputFile input;

@@ -16,4 +16,7 @@ Result<InputFile> OpenInput(const Context& context);
 // The archive becomes the context of the build: unpacked into a folder that is gone with `request`.
 Status UnpackContext(Context& context, const InputFile& input, BuildRequest& request);
 
+// What comes from a stream until its end, as a file without a name, at its beginning.
+Result<Fd> Spool(int from);
+
 }  // namespace skiff::cli

@@ -119,7 +119,8 @@ Result<Info> InfoIn(engine::Engine& engine, const CopyPlace& place) {
   Info info{Clean(place.path.starts_with('/') ? place.path : "/" + place.path)};
   for (int links = 0; links < kMaximumLinks; ++links) {
     const auto found = engine.StatPath(place.container, info.path);
-    if (!found && found.error().message.starts_with("Could not find the file")) return info;
+    // The container itself has been looked up before.
+    if (!found && found.error().code == Code::kNotFound) return info;
     if (!found) return Fail(found.error());
     SKIFF_TRY(CheckKind(found->mode, place.container + ":" + place.path));
     if (!S_ISLNK(found->mode)) {
@@ -151,6 +152,13 @@ Result<Info> InfoOfHost(const std::string& original) {
   return Fail(Code::kInvalidArgument, "too many symlinks in " + original);
 }
 
+// What Ctrl-C has ended fails as that and not as what it did to the programs at work.
+Status Uninterrupted(Context& context, const Status& outcome) {
+  SKIFF_ASSIGN(const bool interrupted, context.Interrupted());
+  if (!outcome && interrupted) return Fail(Code::kCancelled, "interrupted");
+  return outcome;
+}
+
 // One thread writes an archive that this one reads. Ctrl-C ends the stream between them.
 template <typename Write, typename Read>
 Status Streamed(Context& context, const Write& write, const Read& read) {
@@ -174,12 +182,9 @@ Status Streamed(Context& context, const Write& write, const Read& read) {
   writer.join();
   over.write.Reset();  // The hang-up that the guard waits for.
   guard.join();
-  SKIFF_ASSIGN(const bool interrupted, context.Interrupted());
-  if (interrupted) return Fail(Code::kCancelled, "interrupted");
   // Of two failures the reader's explains the writer's, unless that one came first.
-  if (!written && written.error().sys_errno != EPIPE) return written;
-  if (!done) return done;
-  return written;
+  const bool writer_first = !written && written.error().sys_errno != EPIPE;
+  return Uninterrupted(context, writer_first || done ? written : done);
 }
 
 Status WritableParent(const std::string& path) {
@@ -190,6 +195,26 @@ Status WritableParent(const std::string& path) {
   while (shown.size() > 1 && shown.ends_with('/')) shown.pop_back();
   return Fail(Code::kNotFound,
               fmt::format("invalid output path: directory \"{}\" does not exist", shown));
+}
+
+// From a person's pipe, which may say nothing for long: Ctrl-C is waited for beside it, and that
+// nobody wants the rest.
+Status Relay(Context& context, int from, int to) {
+  SKIFF_ASSIGN(const int interrupt, context.InterruptFd());
+  std::string buffer(size_t{1} << 16, '\0');
+  for (;;) {
+    pollfd wanted[] = {{from, POLLIN, 0}, {interrupt, POLLIN, 0}, {to, 0, 0}};
+    if (::poll(wanted, 3, -1) < 0) {
+      if (errno == EINTR) continue;
+      return FailErrno("cannot wait for input");
+    }
+    if (wanted[1].revents != 0 || wanted[2].revents != 0) return {};
+    const ssize_t got = ::read(from, buffer.data(), buffer.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return FailErrno("cannot read standard input");
+    if (got == 0) return {};
+    SKIFF_TRY(WriteAll(to, {buffer.data(), static_cast<size_t>(got)}, "the archive"));
+  }
 }
 
 void PrintSummary(Context& context, const Copied& copied) {
@@ -225,7 +250,9 @@ Result<Copied> CopyToContainer(Context& context, const CopyPlace& from, const Co
       return Fail(Code::kInvalidArgument,
                   fmt::format("destination \"{}:{}\" must be a directory", to.container, to.path));
     }
-    SKIFF_TRY(engine->WriteArchive(to.container, destination.path, input, write));
+    SKIFF_TRY(Streamed(
+        context, [&](int fd) { return Relay(context, input, fd); },
+        [&](int fd) { return engine->WriteArchive(to.container, destination.path, fd, write); }));
     return copied;
   }
   SKIFF_ASSIGN(std::string path, HostPath(from.path));
@@ -278,8 +305,9 @@ Result<Copied> CopyFromContainer(Context& context, const CopyPlace& from, const 
       return Fail(Code::kInvalidArgument,
                   "refusing to write an archive to a terminal: redirect standard output");
     }
-    SKIFF_TRY(engine->ReadArchive(from.container, path, name.empty() ? "/" : name,
-                                  context.around().out));
+    SKIFF_TRY(Uninterrupted(context, engine->ReadArchive(from.container, path,
+                                                         name.empty() ? "/" : name,
+                                                         context.around().out)));
     return copied;
   }
   SKIFF_ASSIGN(const Info destination, InfoOfHost(destination_path));

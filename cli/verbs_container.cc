@@ -1,12 +1,11 @@
 // Verbs of docker's for containers of a service: attach, commit, cp, export, top.
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <filesystem>
 
 #include "base/fd.h"
+#include "cli/build_archive.h"
 #include "cli/copy.h"
 #include "cli/process_table.h"
 #include "cli/text_table.h"
@@ -43,24 +42,6 @@ Result<int> RunComposeExport(Context& context, const Arguments& arguments) {
   return ExportContainer(context, arguments, id);
 }
 
-namespace {
-
-// Standard input for several containers: each reads it from the beginning.
-Result<Fd> SpoolInput(const Context& context) {
-  SKIFF_ASSIGN(Fd file, OpenFile(std::filesystem::temp_directory_path().string(),
-                                 O_RDWR | O_TMPFILE, 0600));
-  std::string buffer(size_t{1} << 16, '\0');
-  for (;;) {
-    const ssize_t got = ::read(context.around().in, buffer.data(), buffer.size());
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return FailErrno("cannot read standard input");
-    if (got == 0) return file;
-    SKIFF_TRY(WriteAll(file.get(), {buffer.data(), static_cast<size_t>(got)}, "the archive"));
-  }
-}
-
-}  // namespace
-
 Result<int> RunComposeCopy(Context& context, const Arguments& arguments) {
   const CopyPlace from = ParseCopyPlace(arguments.Operand(0));
   const CopyPlace to = ParseCopyPlace(arguments.Operand(1));
@@ -81,7 +62,7 @@ Result<int> RunComposeCopy(Context& context, const Arguments& arguments) {
   if (out) replicas.resize(1);
   Fd spooled;
   if (!out && from.path == "-" && replicas.size() > 1) {
-    SKIFF_ASSIGN(spooled, SpoolInput(context));
+    SKIFF_ASSIGN(spooled, Spool(context.around().in));  // Each reads it from the beginning.
   }
   const CopyOptions options{arguments.Bool("follow-link"), arguments.Bool("archive")};
   use.progress->Begin("copy");
@@ -93,9 +74,7 @@ Result<int> RunComposeCopy(Context& context, const Arguments& arguments) {
                         : fmt::format("{} to {}:{}", from.path, replica.name, to.path);
     use.progress->Report(event);
     if (!context.globals.dry_run) {
-      if (spooled.valid() && ::lseek(spooled.get(), 0, SEEK_SET) != 0) {
-        return FailErrno("cannot read standard input again");
-      }
+      if (spooled.valid()) ::lseek(spooled.get(), 0, SEEK_SET);
       const int input = spooled.valid() ? spooled.get() : context.around().in;
       const auto copied =
           out ? CopyFromContainer(context, {replica.name, from.path}, to, options)

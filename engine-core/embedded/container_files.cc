@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <climits>
 
 #include "base/atomic_file.h"
 #include "base/failpoint.h"
@@ -11,6 +12,7 @@
 #include "base/root_path.h"
 #include "engine-core/embedded/embedded_engine.h"
 #include "engine-core/image/merged_root.h"
+#include "engine-core/monitor_client.h"
 #include "engine-core/pack_path.h"
 #include "engine-core/transfer.h"
 
@@ -40,7 +42,7 @@ Result<PathInfo> InfoOf(const Fd& fd, const std::string& path) {
   while (name.size() > 1 && name.ends_with('/')) name.remove_suffix(1);
   out.name = name.size() == 1 ? name : name.substr(name.rfind('/') + 1);
   if (S_ISLNK(info.st_mode)) {
-    out.link_target.resize(static_cast<size_t>(info.st_size) + 1);
+    out.link_target.resize(PATH_MAX);  // Links of procfs say that their size is 0.
     const ssize_t length =
         ::readlinkat(fd.get(), "", out.link_target.data(), out.link_target.size());
     if (length < 0) return FailErrno("cannot read the link '" + path + "'");
@@ -77,9 +79,14 @@ Result<EmbeddedEngine::ContainerFiles> EmbeddedEngine::OpenFiles(const Container
   }
   SKIFF_ASSIGN(files.guard, LockContainer(record.id));
   SKIFF_TRY(Again(record.id));
-  if (StateOf(record).running()) {
-    return Fail(Code::kFailedPrecondition, "container " + record.name + " is starting");
+  const ContainerState state = StateOf(record);
+  if (state.running() || state.status == ContainerStatus::kRestarting) {
+    // Its monitor starts it whenever its policy says so: the files would be mounted twice.
+    return Fail(Error(Code::kFailedPrecondition, "container " + record.name + " is restarting")
+                    .With("wait until it runs, or stop it"));
   }
+  // It has ended, and its mounts go with the monitor.
+  SKIFF_TRY(AwaitMonitorExit(layout_.run_container(record.id), -1));
   std::vector<image::BoundPlace> places;
   for (const Mount& mount : record.mounts) {
     if (mount.kind == MountKind::kTmpfs || mount.source.empty()) continue;
@@ -110,10 +117,9 @@ Status EmbeddedEngine::ReadArchive(std::string_view ref, const std::string& path
   SKIFF_ASSIGN(const auto record, store_.FindContainer(ref));
   SKIFF_ASSIGN(const ContainerFiles files, OpenFiles(*record));
   SKIFF_ASSIGN(const PathInfo info, StatIn(files.root, ref, path));
-  SKIFF_TRY(PackPath(files.root.get(), path, name.empty() ? info.name : name,
-                            [fd](std::string_view data) {
-                              return WriteAll(fd, data, "the archive");
-                            }));
+  SKIFF_TRY(PackPath(
+      files.root.get(), path, name.empty() ? info.name : name,
+      [fd](std::string_view data) { return WriteAll(fd, data, "the archive"); }));
   Journal("container", "archive-path", record->id, {{"name", record->name}});
   return {};
 }

@@ -9,7 +9,6 @@
 namespace skiff::e2e {
 namespace {
 
-using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 class CopyTest : public SkiffTest {
@@ -138,6 +137,55 @@ volumes: {data: {}}
     if (round == 0) Succeed({"start"});
   }
   EXPECT_EQ(In("stat -c '%u %g' /data/a.txt"), "65 66\n") << "with -a the container's user";
+}
+
+// What CI does with results: the monitor of the container may still be about to end.
+TEST_F(CopyTest, AContainerThatHasJustEndedIsCopiedFrom) {
+  for (int round = 0; round < 10; ++round) {
+    Succeed({"docker", "run", "--name", "job", "--network", "none", "busybox:latest", "sh", "-c",
+             "echo done > /result"});
+    Succeed({"docker", "cp", "job:/result", "result"});
+    EXPECT_EQ(ReadProjectFile("result"), "done\n");
+    Succeed({"docker", "rm", "job"});
+  }
+}
+
+TEST_F(CopyTest, OneThatIsBeingRestartedIsLeftAlone) {
+  Succeed({"docker", "run", "-d", "--name", "again", "--restart", "always", "--network", "none",
+           "busybox:latest", "false"});
+  ASSERT_TRUE(Eventually([&] { return Inspect("again", "{{.State.Status}}") == "restarting"; }));
+  // It may run for a moment: then its files are there.
+  const Outcome copied = Skiff({"docker", "cp", "src/a.txt", "again:/a"});
+  if (copied.exit_code != 0) {
+    EXPECT_THAT(copied.err, HasSubstr("container again is restarting"));
+    EXPECT_THAT(copied.err, HasSubstr("wait until it runs, or stop it"));
+  }
+  Succeed({"docker", "stop", "again"});
+  Succeed({"docker", "cp", "src/a.txt", "again:/a"});
+  Succeed({"docker", "rm", "again"});
+}
+
+TEST_F(CopyTest, CtrlCEndsACopy) {
+  Succeed({"up", "-d"});
+  // An archive on standard input that does not end.
+  ProcessOptions terminal;
+  terminal.terminal = true;
+  Process copy = StartSkiff({"cp", "-", "web:/tmp"}, terminal);
+  ASSERT_TRUE(copy.AwaitOutput("Copying"));
+  copy.Write("\x03");
+  EXPECT_THAT(copy.Finish(), ExitsWith(130));
+}
+
+// Whoever reads says so at once; the person at the pipe need not end it first.
+TEST_F(CopyTest, WhatIsNoArchiveIsSaidWhileThePipeIsOpen) {
+  Succeed({"up", "-d"});
+  ProcessOptions terminal;
+  terminal.terminal = true;
+  Process copy = StartSkiff({"cp", "-", "web:/tmp"}, terminal);
+  ASSERT_TRUE(copy.AwaitOutput("Copying"));
+  for (int line = 0; line < 64; ++line) copy.Write(std::string(200, 'x') + "\n");
+  EXPECT_TRUE(copy.AwaitOutput("cannot read the archive"));
+  EXPECT_THAT(copy.Finish(), ExitsWith(1));
 }
 
 // Somebody in the container exchanges a folder for a link out of it all the time (CVE-2018-15664).
