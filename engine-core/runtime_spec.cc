@@ -105,6 +105,7 @@ void Visit(auto& field, auto& mount, const RuntimeMount*) {
   field(6, mount.recursive);
   field(7, mount.source_is_file);
   field(8, mount.propagation);
+  field(9, mount.plain_source);
 }
 
 void Visit(auto& field, auto& device, const DeviceNode*) {

@@ -30,6 +30,8 @@ struct RuntimeMount {
   uint64_t flags = 0;    // MS_NOSUID | ...
   bool recursive = true;
   bool source_is_file = false;
+  // The source is a place inside a volume, whose writers may put a link there: it must have none.
+  bool plain_source = false;
   std::string propagation;  // "", "private", "rslave", ...
 };
 

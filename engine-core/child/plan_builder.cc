@@ -300,6 +300,7 @@ Status InitBuilder::AddMount(const RuntimeMount& mount) {
     plan.propagation = row->propagation;
     plan.recursive_propagation = row->recursive;
     plan.source = mount.source.c_str();
+    plan.plain_source = mount.plain_source;
     mounts_.push_back(plan);
     return {};
   }

@@ -90,7 +90,10 @@ Result<EmbeddedEngine::ContainerFiles> EmbeddedEngine::OpenFiles(const Container
   std::vector<image::BoundPlace> places;
   for (const Mount& mount : record.mounts) {
     if (mount.kind == MountKind::kTmpfs || mount.source.empty()) continue;
-    places.push_back({mount.source, mount.target, mount.read_only});
+    const bool subpath = std::ranges::any_of(record.config.mounts, [&](const MountRequest& request) {
+      return request.target == mount.target && !request.subpath.empty();
+    });
+    places.push_back({mount.source, mount.target, mount.read_only, subpath});
   }
   std::ranges::sort(places, {}, &image::BoundPlace::target);  // What lies inside another comes later.
   SKIFF_TRY(MakeDirectories(layout_.container_work(record.id), 0700));

@@ -146,6 +146,7 @@ RuntimeMount MountOf(const MountRequest& request, const std::vector<Mount>& reso
   }
   RuntimeMount mount = BindOf(std::move(source), request.target, request.read_only);
   mount.recursive = request.recursive;
+  mount.plain_source = !request.subpath.empty();
   if (!request.propagation.empty()) mount.propagation = request.propagation;
   return mount;
 }

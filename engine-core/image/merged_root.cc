@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <thread>
 
 #include "base/root_path.h"
@@ -70,12 +71,17 @@ Result<Fd> MountAndOpen(const std::vector<std::string>& diffs, const WritableFol
 }
 
 Status Bind(const Fd& root, const BoundPlace& place) {
-  struct stat info {};
-  if (::stat(place.source.c_str(), &info) != 0) {
-    return FailErrno("cannot read '" + place.source + "'");
+  SKIFF_ASSIGN(const Fd source, OpenFile(place.source, O_PATH));
+  std::error_code error;
+  const std::string self = "/proc/self/fd/" + std::to_string(source.get());
+  if (place.plain_source && std::filesystem::read_symlink(self, error) != place.source) {
+    return Fail(Code::kFailedPrecondition,
+                "cannot bind '" + place.source + "': a link has been put in its place");
   }
-  const Fd tree(::open_tree(AT_FDCWD, place.source.c_str(),
-                            OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE));
+  struct stat info {};
+  if (::fstat(source.get(), &info) != 0) return FailErrno("cannot read '" + place.source + "'");
+  const Fd tree(::open_tree(source.get(), "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE |
+                                                  AT_EMPTY_PATH));
   if (!tree.valid()) return FailErrno("cannot bind '" + place.source + "'");
   if (place.read_only) {
     mount_attr attributes = {};

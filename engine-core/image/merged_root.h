@@ -26,6 +26,7 @@ struct BoundPlace {
   std::string source;  // Absolute path of the host.
   std::string target;  // Absolute path in the root; made when it is missing.
   bool read_only = false;
+  bool plain_source = false;  // A link on the way to the source is an error.
 };
 struct MountedRoot {
   Fd root;

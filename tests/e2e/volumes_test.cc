@@ -37,6 +37,41 @@ volumes: {data: {}}
   ExpectNothingLeft();
 }
 
+// Who writes to the whole volume must not choose what the other container sees of the machine
+// (CVE-2021-25741).
+TEST_F(VolumesTest, APartOfAVolumeIsNeverALinkOutOfIt) {
+  const std::string outside = directory() + "/outside";
+  std::filesystem::create_directories(outside);
+  WriteProject(R"(name: part
+services:
+  whole: {image: "busybox:latest", command: sleep 1000, init: true, volumes: ["data:/all"]}
+  part:
+    image: busybox:latest
+    command: sleep 1000
+    init: true
+    volumes: [{type: volume, source: data, target: /part, volume: {subpath: sub}}]
+volumes: {data: {}}
+)");
+  Succeed({"up", "-d", "whole"});
+  Sh("whole", "mkdir /all/sub; echo inside > /all/sub/file");
+  Succeed({"up", "-d"});
+  EXPECT_EQ(Sh("part", "cat /part/file"), "inside\n");
+  Succeed({"stop", "-t", "0", "part"});
+  Succeed({"cp", "part:/part/file", "copied"});
+  EXPECT_EQ(ReadProjectFile("copied"), "inside\n");
+  Sh("whole", "mv /all/sub /all/kept; ln -s " + outside + " /all/sub");
+  const Outcome started = Skiff({"start", "part"});
+  EXPECT_NE(started.exit_code, 0);
+  EXPECT_THAT(started.err, HasSubstr("cannot open the bind source"));
+  const Outcome copied = Skiff({"cp", "compose.yaml", "part:/part/"});
+  EXPECT_NE(copied.exit_code, 0);
+  EXPECT_THAT(copied.err, HasSubstr("a link has been put in its place"));
+  EXPECT_TRUE(std::filesystem::is_empty(outside));
+  Sh("whole", "rm /all/sub; mv /all/kept /all/sub");
+  Succeed({"start", "part"});
+  EXPECT_EQ(Sh("part", "cat /part/file"), "inside\n");
+}
+
 TEST_F(VolumesTest, NewVolumeBeginsWithTheImagesContent) {
   WriteProject(R"(name: vol
 services:

@@ -201,10 +201,27 @@ int NewMount(const char* type, const List<FsOption>& options, uint64_t attribute
   return static_cast<int>(result);
 }
 
+namespace {
+
+// -ELOOP when a link is on the way.
+int OpenPlainTree(const char* path, bool recursive) {
+  const int root = OpenAt(kAtCwd, "/", kOpenPath | kOpenDirectory);
+  if (root < 0) return root;
+  const int place = OpenInRoot(root, path, kOpenPath, kResolveNoSymlinks);
+  Close(root);
+  if (place < 0) return place;
+  const int tree = OpenTree(place, "", recursive);
+  Close(place);
+  return tree;
+}
+
+}  // namespace
+
 void CopyBindSources(InitPlan& plan) {
   for (MountPlan& mount : plan.mounts) {
     if (mount.action != MountAction::kBind) continue;
-    mount.tree = OpenTree(kAtCwd, mount.source, mount.recursive);
+    mount.tree = mount.plain_source ? OpenPlainTree(mount.source, mount.recursive)
+                                    : OpenTree(kAtCwd, mount.source, mount.recursive);
     if (mount.tree == -ENOENT) {
       Text<1024> text;
       text.Add("bind source path does not exist: ");

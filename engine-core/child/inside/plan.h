@@ -33,6 +33,7 @@ struct MountPlan {
   uint64_t propagation = 0;  // MS_PRIVATE, MS_SLAVE or MS_SHARED
   bool recursive_propagation = true;
   bool recursive = true;      // kBind
+  bool plain_source = false;  // kBind: no link may be on the way.
   bool plain_target = false;  // No link may be on the way (proc, sys, dev).
   bool takes_mode = false;    // tmpfs without mode=: as the folder that it covers.
   bool is_dev = false;
