@@ -8,6 +8,7 @@
 
 #include <array>
 #include <cerrno>
+#include <utility>
 
 #include "base/fd.h"
 #include "base/text.h"
@@ -15,20 +16,21 @@
 namespace skiff {
 namespace {
 
-std::string FindProgram(const ProgramCall& call) {
+Result<std::string> FindProgram(const ProgramCall& call) {
   const std::string& name = call.arguments[0];
   if (name.find('/') != std::string::npos) return name;
   const auto path = call.environment.find("PATH");
-  if (path == call.environment.end()) return "";
-  for (const std::string_view folder : Split(path->second, ':')) {
-    const std::string place = std::string(folder) + "/" + name;
-    if (!folder.empty() && ::access(place.c_str(), X_OK) == 0) return place;
+  if (path != call.environment.end()) {
+    for (const std::string_view folder : Split(path->second, ':')) {
+      const std::string place = std::string(folder) + "/" + name;
+      if (!folder.empty() && ::access(place.c_str(), X_OK) == 0) return place;
+    }
   }
-  return "";
+  return Fail(Code::kNotFound, "exec: \"" + name + "\": executable file not found in $PATH");
 }
 
 struct Streams {
-  Pipe in, out, err;
+  Pipe in, out, err;  // No err: the caller's.
 };
 
 std::vector<char*> Pointers(std::vector<std::string>& words) {
@@ -44,7 +46,7 @@ int AddActions(posix_spawn_file_actions_t* actions, const ProgramCall& call,
   if (result == 0) {
     result = ::posix_spawn_file_actions_adddup2(actions, streams.out.write.get(), STDOUT_FILENO);
   }
-  if (result == 0) {
+  if (result == 0 && streams.err.write) {
     result = ::posix_spawn_file_actions_adddup2(actions, streams.err.write.get(), STDERR_FILENO);
   }
   if (result == 0 && !call.folder.empty()) {
@@ -111,11 +113,7 @@ Status Collect(const ProgramCall& call, Streams& streams, ProgramOutcome& outcom
 }  // namespace
 
 Result<ProgramOutcome> RunProgram(const ProgramCall& call) {
-  const std::string program = FindProgram(call);
-  if (program.empty()) {
-    return Fail(Code::kNotFound,
-                "exec: \"" + call.arguments[0] + "\": executable file not found in $PATH");
-  }
+  SKIFF_ASSIGN(const std::string program, FindProgram(call));
   Streams streams;
   SKIFF_ASSIGN(streams.in, MakePipe());
   SKIFF_ASSIGN(streams.out, MakePipe());
@@ -137,6 +135,51 @@ Result<ProgramOutcome> RunProgram(const ProgramCall& call) {
   SKIFF_TRY(collected);
   outcome.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
   return outcome;
+}
+
+Result<BackgroundProgram> BackgroundProgram::Start(const ProgramCall& call) {
+  SKIFF_ASSIGN(const std::string program, FindProgram(call));
+  Streams streams;
+  SKIFF_ASSIGN(streams.in, MakePipe());
+  SKIFF_ASSIGN(streams.out, MakePipe());
+  BackgroundProgram started;
+  SKIFF_ASSIGN(started.pid_, skiff::Start(program, call, streams));
+  started.in_ = std::move(streams.in.write);
+  started.out_ = std::move(streams.out.read);
+  started.name_ = call.arguments[0];
+  return started;
+}
+
+BackgroundProgram::BackgroundProgram(BackgroundProgram&& other) noexcept
+    : in_(std::move(other.in_)),
+      out_(std::move(other.out_)),
+      pid_(std::exchange(other.pid_, -1)),
+      name_(std::move(other.name_)) {}
+
+BackgroundProgram::~BackgroundProgram() {
+  if (pid_ < 0) return;
+  in_.Reset();
+  out_.Reset();
+  while (::waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) continue;
+}
+
+Result<std::string> BackgroundProgram::ReadLine(int cancel_fd) {
+  std::string line;
+  for (;;) {
+    pollfd fds[] = {{out_.get(), POLLIN, 0}, {cancel_fd, POLLIN, 0}};
+    if (::poll(fds, 2, -1) < 0) {
+      if (errno == EINTR) continue;
+      return FailErrno("cannot await '" + name_ + "'");
+    }
+    if (fds[1].revents != 0) return Fail(Code::kCancelled, "cancelled");
+    char next = 0;
+    const ssize_t got = ::read(out_.get(), &next, 1);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return FailErrno("cannot read what '" + name_ + "' says");
+    if (got == 0) return Fail(Code::kUnavailable, "'" + name_ + "' has ended");
+    if (next == '\n') return line;
+    line += next;
+  }
 }
 
 }  // namespace skiff

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/fd.h"
 
 namespace skiff {
 
@@ -25,5 +26,26 @@ struct ProgramOutcome {
 };
 // kNotFound when there is no such program. What it exits with is no error here.
 Result<ProgramOutcome> RunProgram(const ProgramCall& call);
+
+// One that runs beside its maker, who talks to it by its standard input and output (its errors go
+// where the maker's go), and ends when its input does: with this object, or with the process.
+class BackgroundProgram {
+ public:
+  // `input` and `limit` of the call have no meaning. kNotFound as above.
+  static Result<BackgroundProgram> Start(const ProgramCall& call);
+  BackgroundProgram(BackgroundProgram&& other) noexcept;
+  BackgroundProgram& operator=(BackgroundProgram&&) = delete;
+  // Waits for its end.
+  ~BackgroundProgram();
+
+  // Without the line end. kUnavailable when it ends before.
+  Result<std::string> ReadLine(int cancel_fd);
+
+ private:
+  BackgroundProgram() = default;
+  Fd in_, out_;
+  pid_t pid_ = -1;
+  std::string name_;
+};
 
 }  // namespace skiff

@@ -52,6 +52,17 @@ struct BuildSecret {
   std::string path;
 };
 
+// What --ssh gives steps: an agent's socket, or keys for an agent of the build's own.
+struct BuildAgent {
+  std::string socket;             // Absolute.
+  std::vector<std::string> keys;  // Files, absolute.
+};
+// "ID[=SOCKET]", "ID=KEY[,KEY...]"; without a value the socket of SSH_AUTH_SOCK. `folder`: of relative
+// paths. kInvalidArgument, kNotFound. https://docs.docker.com/reference/cli/docker/buildx/build/#ssh
+Result<std::pair<std::string, BuildAgent>> ParseBuildAgent(
+    const std::string& text, const std::map<std::string, std::string>& environment,
+    const std::string& folder);
+
 struct BuildSettings {
   std::optional<LocalContext> context;
   std::map<std::string, LocalContext, std::less<>> contexts;  // By the name of a ContextSource.
@@ -74,7 +85,7 @@ struct BuildSettings {
   std::string cgroup_parent;
   engine::Resources resources;
   std::map<std::string, BuildSecret, std::less<>> secrets;
-  std::map<std::string, std::string, std::less<>> agents;  // --ssh: id to socket.
+  std::map<std::string, BuildAgent, std::less<>> agents;  // --ssh, by id.
 };
 
 struct BuiltImage {
@@ -133,7 +144,8 @@ struct BuilderOptions {
   // How the registry that has an image is reached; empty: without credentials.
   std::function<Result<engine::RegistryAccess>(const std::string& reference)> registry;
   engine::RegistrySettings downloads;              // For files at addresses.
-  std::map<std::string, std::string> environment;  // Of git: PATH, HOME, SSH_AUTH_SOCK, proxies.
+  // Of git and of agents: PATH, HOME, SSH_AUTH_SOCK, proxies.
+  std::map<std::string, std::string> environment;
 };
 
 // One command's builds. Equal steps of several builds are done once. Thread safe.

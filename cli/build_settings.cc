@@ -22,11 +22,6 @@ std::string Absolute(const Context& context, const std::string& path) {
   return path.starts_with('/') ? path : context.around().working_dir + "/" + path;
 }
 
-bool IsSocket(const std::string& path) {
-  struct stat info = {};
-  return stat(path.c_str(), &info) == 0 && S_ISSOCK(info.st_mode);
-}
-
 std::string Upper(std::string_view text) {
   std::string out(text);
   std::ranges::transform(out, out.begin(), [](char c) {
@@ -111,7 +106,8 @@ Status ReadRunSettings(const Context& context, const Arguments& arguments,
     settings.secrets.insert_or_assign(std::move(secret.first), std::move(secret.second));
   }
   for (const std::string& text : arguments.List("ssh")) {
-    SKIFF_ASSIGN(auto agent, ParseAgent(context, text));
+    SKIFF_ASSIGN(auto agent, builder::ParseBuildAgent(text, context.around().environment,
+                                                      context.around().working_dir));
     settings.agents.insert_or_assign(std::move(agent.first), std::move(agent.second));
   }
   return {};
@@ -159,24 +155,6 @@ Result<std::pair<std::string, builder::BuildSecret>> ParseSecret(const Context& 
     }
   }
   return std::pair(id, std::move(secret));
-}
-
-Result<std::pair<std::string, std::string>> ParseAgent(const Context& context,
-                                                       const std::string& text) {
-  const size_t equals = text.find('=');
-  const std::string id = text.substr(0, equals);
-  std::string socket =
-      equals == std::string::npos ? context.Variable("SSH_AUTH_SOCK") : text.substr(equals + 1);
-  if (socket.empty()) {
-    return Fail(Error(Code::kInvalidArgument, "invalid empty ssh agent socket")
-                    .With("SSH_AUTH_SOCK is not set"));
-  }
-  socket = Absolute(context, socket);
-  if (!IsSocket(socket)) {
-    return Fail(Error(Code::kUnsupported, "'" + socket + "' is no socket of an ssh agent")
-                    .With("keys in files are not supported: add them to an agent"));
-  }
-  return std::pair(id, socket);
 }
 
 std::string BuildCacheFolder(Context& context) {

@@ -13,9 +13,6 @@ Result<builder::BuildSettings> ReadBuildSettings(const Context& context, const A
 // --secret id=NAME[,src=PATH|env=VARIABLE]
 Result<std::pair<std::string, builder::BuildSecret>> ParseSecret(const Context& context,
                                                                  const std::string& text);
-// --ssh default|ID[=SOCKET]
-Result<std::pair<std::string, std::string>> ParseAgent(const Context& context,
-                                                       const std::string& text);
 // Where builds keep what is worth keeping.
 std::string BuildCacheFolder(Context& context);
 // The same, with the time, registries, proxies and the environment of this command. `context`

@@ -203,7 +203,13 @@ ImageResolver Builder::Images(bool pull, BuildProgress& progress) {
 
 Result<BuiltImage> Builder::Build(const BuildPlan& plan, const BuildSettings& settings,
                                   BuildProgress& progress) {
-  return BuildSession(*shared_, plan, settings, progress).Run();
+  for (;;) {
+    BuildSession session(*shared_, plan, settings, progress);
+    auto image = session.Run();
+    const bool stopped = !image && image.error().code == Code::kCancelled;
+    // Once for each cache at most. What has been made by then is found.
+    if (image || stopped || !session.lost_cache()) return image;
+  }
 }
 
 }  // namespace skiff::builder

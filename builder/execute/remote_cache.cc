@@ -64,11 +64,11 @@ void RemoteCache::Learn(const std::vector<engine::CachedStep>& steps,
                         std::optional<Source> source) {
   const std::lock_guard lock(mutex_);
   const size_t number = sources_.size();
+  const bool is_source = source.has_value();
   if (source) sources_.push_back(std::move(*source));
   for (const engine::CachedStep& step : steps) {
-    const bool is_new =
-        steps_.emplace(step.key, Step{step.diff_id, step.size, step.created_at}).second;
-    if (is_new && source) elsewhere_.emplace(step.diff_id, number);
+    steps_.emplace(step.key, Step{step.diff_id, step.size, step.created_at});
+    if (is_source) elsewhere_[step.diff_id].push_back(number);
   }
 }
 
@@ -101,14 +101,17 @@ Status RemoteCache::Read(const CachePlace& place) {
 
 Result<std::optional<MadeLayer>> RemoteCache::Find(const std::string& key) {
   Step step;
+  bool elsewhere = false;
   {
     const std::lock_guard lock(mutex_);
     const auto it = steps_.find(key);
     if (it == steps_.end()) return std::optional<MadeLayer>();
     step = it->second;
-    if (elsewhere_.contains(step.diff_id)) found_.insert(key);
+    elsewhere = SourceOf(step.diff_id).has_value();
+    if (elsewhere) found_.insert(key);
   }
   SKIFF_ASSIGN(const bool here, engine_.HasLayer(step.diff_id));
+  if (!here && !elsewhere) return std::optional<MadeLayer>();
   if (here) SKIFF_TRY(Keep(key, step));
   MadeLayer made;
   made.diff_id = step.diff_id;
@@ -118,6 +121,20 @@ Result<std::optional<MadeLayer>> RemoteCache::Find(const std::string& key) {
   return std::optional(std::move(made));
 }
 
+std::optional<size_t> RemoteCache::SourceOf(const std::string& diff_id) const {
+  const auto it = elsewhere_.find(diff_id);
+  if (it == elsewhere_.end()) return std::nullopt;
+  for (const size_t source : it->second) {
+    if (!sources_[source].given_up) return source;
+  }
+  return std::nullopt;
+}
+
+void RemoteCache::GiveUp(size_t source) {
+  const std::lock_guard lock(mutex_);
+  if (!std::exchange(sources_[source].given_up, true)) ++given_up_;
+}
+
 Status RemoteCache::Fetch(const std::vector<std::string>& layers, BuildProgress& progress) {
   const std::lock_guard fetching(fetch_mutex_);
   std::map<size_t, std::vector<std::string>> wanted;  // By source.
@@ -125,10 +142,10 @@ Status RemoteCache::Fetch(const std::vector<std::string>& layers, BuildProgress&
   for (const std::string& layer : layers) {
     SKIFF_ASSIGN(const bool here, engine_.HasLayer(layer));
     const std::lock_guard lock(mutex_);
-    const auto it = elsewhere_.find(layer);
-    if (here || it == elsewhere_.end()) continue;
-    wanted[it->second].push_back(layer);
-    sources.emplace(it->second, sources_[it->second]);
+    const auto source = SourceOf(layer);
+    if (here || !source) continue;
+    wanted[*source].push_back(layer);
+    sources.emplace(*source, sources_[*source]);
   }
   for (const auto& [number, diff_ids] : wanted) {
     const Source& source = sources.at(number);
@@ -137,9 +154,16 @@ Status RemoteCache::Fetch(const std::vector<std::string>& layers, BuildProgress&
                                                 source.shown));
     Status fetched = Failpoint("build.fetch_cache");
     if (fetched) fetched = engine_.FetchLayers(source.place, diff_ids);
-    progress.End(step, fetched ? StepOutcome::kDone : StepOutcome::kFailed,
-                 fetched ? "" : fetched.error().Text());
-    SKIFF_TRY(fetched);
+    if (fetched) {
+      progress.End(step, StepOutcome::kDone, "");
+    } else {
+      const Code code = fetched.error().code;
+      const bool at_fault = code != Code::kCancelled && code != Code::kExhausted;
+      progress.End(step, StepOutcome::kFailed,
+                   fetched.error().Text() + (at_fault ? "; building without this cache" : ""));
+      if (at_fault) GiveUp(number);
+      return fetched;
+    }
     std::map<std::string, Step> here;
     {
       const std::lock_guard lock(mutex_);

@@ -17,6 +17,7 @@ namespace {
 constexpr size_t kMaximumSecret = 512u << 10;
 constexpr uint32_t kSecretMode = 0400;
 constexpr uint32_t kCacheMode = 0755;
+constexpr uint32_t kAgentMode = 0600;
 
 engine::MountRequest BindOf(std::string source, std::string target, bool read_only) {
   engine::MountRequest mount;
@@ -25,17 +26,6 @@ engine::MountRequest BindOf(std::string source, std::string target, bool read_on
   mount.target = std::move(target);
   mount.read_only = read_only;
   return mount;
-}
-
-// Where the folder of a layer without parents lies.
-Result<std::string> FolderOf(engine::WritableLayer& layer) {
-  SKIFF_ASSIGN(const Fd root, layer.OpenRoot());
-  std::string path(4096, '\0');
-  const std::string link = "/proc/self/fd/" + std::to_string(root.get());
-  const ssize_t length = ::readlink(link.c_str(), path.data(), path.size());
-  if (length < 0) return FailErrno("cannot find the folder of a layer");
-  path.resize(static_cast<size_t>(length));
-  return path;
 }
 
 struct NewFile {
@@ -124,7 +114,7 @@ Status BuildSession::AddMounts(const RunStep& run, engine::ContainerConfig& conf
         SKIFF_TRY(AddSecret(mount, config, mounts));
         break;
       case MountType::kSsh:
-        SKIFF_TRY(AddAgent(mount, agents++, config));
+        SKIFF_TRY(AddAgent(mount, agents++, config, mounts));
         break;
     }
   }
@@ -241,16 +231,26 @@ Status BuildSession::AddSecret(const Mount& mount, engine::ContainerConfig& conf
   return {};
 }
 
-Status BuildSession::AddAgent(const Mount& mount, int number, engine::ContainerConfig& config) {
+Status BuildSession::AddAgent(const Mount& mount, int number, engine::ContainerConfig& config,
+                              RunMounts& mounts) {
   const auto it = settings_.agents.find(mount.id);
   if (it == settings_.agents.end()) {
     if (!mount.required) return {};
     return Fail(Error(Code::kNotFound, "unset ssh forward key " + mount.id)
                     .With("--ssh " + mount.id + "=SOCKET gives it"));
   }
+  AgentRelay::Options options;
+  SKIFF_ASSIGN(options.agent, shared_.SocketOf(it->second));
+  options.owner = {mount.uid.value_or(0), mount.gid.value_or(0)};
+  options.mode = mount.mode.value_or(kAgentMode);
+  SKIFF_ASSIGN(auto layer, shared_.engine().CreateLayer({}));
+  SKIFF_ASSIGN(options.folder, FolderOf(*layer));
+  mounts.layers.push_back(std::move(layer));
+  SKIFF_ASSIGN(auto relay, AgentRelay::Start(options));
   const std::string target =
       mount.target.empty() ? "/run/buildkit/ssh_agent." + std::to_string(number) : mount.target;
-  config.mounts.push_back(BindOf(it->second, target, false));
+  config.mounts.push_back(BindOf(relay->socket(), target, false));
+  mounts.relays.push_back(std::move(relay));
   if (number == 0) config.environment.push_back("SSH_AUTH_SOCK=" + target);
   return {};
 }

@@ -21,9 +21,15 @@ class BuildSession {
  public:
   BuildSession(Builder::Shared& shared, const BuildPlan& plan, const BuildSettings& settings,
                BuildProgress& progress)
-      : shared_(shared), plan_(plan), settings_(settings), progress_(progress) {}
+      : shared_(shared),
+        plan_(plan),
+        settings_(settings),
+        progress_(progress),
+        caches_given_up_(shared.remote_cache().given_up()) {}
 
   Result<BuiltImage> Run();
+  // Meanwhile a cache elsewhere has been given up that steps of this build may stand on.
+  bool lost_cache() const { return shared_.remote_cache().given_up() != caches_given_up_; }
 
  private:
   struct StageOutput {
@@ -137,7 +143,8 @@ class BuildSession {
   Status AddBind(const Mount& mount, engine::ContainerConfig& config, RunMounts& mounts);
   Status AddCache(const Mount& mount, engine::ContainerConfig& config, RunMounts& mounts);
   Status AddSecret(const Mount& mount, engine::ContainerConfig& config, RunMounts& mounts);
-  Status AddAgent(const Mount& mount, int number, engine::ContainerConfig& config);
+  Status AddAgent(const Mount& mount, int number, engine::ContainerConfig& config,
+                  RunMounts& mounts);
   Status AddScript(const Script& script, engine::ContainerConfig& config, RunMounts& mounts);
   Result<std::string> CopyForMount(const Mount& mount, const OpenedSource& source,
                                    RunMounts& mounts);
@@ -149,6 +156,7 @@ class BuildSession {
   const BuildPlan& plan_;
   const BuildSettings& settings_;
   BuildProgress& progress_;
+  const int caches_given_up_;  // Before it began: what others found in them is not for this build.
   std::vector<std::shared_future<Result<StageOutput>>> outputs_;  // By stage.
   Fd stop_;  // Readable once a stage has failed.
   std::mutex known_mutex_;

@@ -1,8 +1,20 @@
 #include "builder/execute/shared.h"
 
+#include <unistd.h>
+
 #include "base/identity.h"
 
 namespace skiff::builder {
+
+Result<std::string> FolderOf(engine::WritableLayer& layer) {
+  SKIFF_ASSIGN(const Fd root, layer.OpenRoot());
+  std::string path(4096, '\0');
+  const std::string link = "/proc/self/fd/" + std::to_string(root.get());
+  const ssize_t length = ::readlink(link.c_str(), path.data(), path.size());
+  if (length < 0) return FailErrno("cannot find the folder of a layer");
+  path.resize(static_cast<size_t>(length));
+  return path;
+}
 
 template <typename T>
 Result<T> Builder::Shared::OnceIn(Table<T>& table, const std::string& key,
@@ -50,6 +62,28 @@ DigestStore& Builder::Shared::Digests(const std::string& folder) {
                                           Sha256Hex(folder).substr(0, 32));
   }
   return *store;
+}
+
+Result<Builder::Shared::StartedAgent> Builder::Shared::StartAgent(const BuildAgent& agent) {
+  SKIFF_ASSIGN(auto layer, engine_.CreateLayer({}));
+  KeyAgent::Options options;
+  options.keys = agent.keys;
+  options.environment = options_.environment;
+  SKIFF_ASSIGN(options.folder, FolderOf(*layer));
+  options.cancel_fd = options_.cancel_fd;
+  SKIFF_ASSIGN(KeyAgent started, KeyAgent::Start(options));
+  return StartedAgent{std::move(layer), std::move(started)};
+}
+
+Result<std::string> Builder::Shared::SocketOf(const BuildAgent& agent) {
+  if (agent.keys.empty()) return agent.socket;
+  const std::lock_guard lock(agents_mutex_);
+  auto it = agents_.find(agent.keys);
+  if (it == agents_.end()) {
+    SKIFF_ASSIGN(StartedAgent started, StartAgent(agent));
+    it = agents_.emplace(agent.keys, std::move(started)).first;
+  }
+  return it->second.agent.socket();
 }
 
 void Builder::Shared::SaveDigests() {

@@ -7,8 +7,10 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <vector>
 
 #include "builder/build.h"
+#include "builder/execute/agents.h"
 #include "builder/execute/remote_cache.h"
 #include "builder/execute/tree_digest.h"
 
@@ -22,6 +24,9 @@ struct MadeLayer {
   int64_t size = 0;
   bool keep = true;  // False: what it was made of changed meanwhile.
 };
+
+// Where the folder of a layer without parents lies.
+Result<std::string> FolderOf(engine::WritableLayer& layer);
 
 // What the builds of one command share. Thread safe.
 class Builder::Shared {
@@ -47,6 +52,8 @@ class Builder::Shared {
   Status Pull(const std::string& reference, const Platform& platform);
   // Digests of the files of a folder. They are saved with SaveDigests().
   DigestStore& Digests(const std::string& folder);
+  // Of the agent, or of one with the keys, which is started at its first use.
+  Result<std::string> SocketOf(const BuildAgent& agent);
   // What cannot be saved costs time in the next build, nothing else.
   void SaveDigests();
 
@@ -56,6 +63,12 @@ class Builder::Shared {
   template <typename T>
   Result<T> OnceIn(Table<T>& table, const std::string& key, const std::function<Result<T>()>& make);
 
+  struct StartedAgent {
+    std::unique_ptr<engine::WritableLayer> layer;  // Holds the folder of its socket.
+    KeyAgent agent;
+  };
+  Result<StartedAgent> StartAgent(const BuildAgent& agent);
+
   engine::Engine& engine_;
   BuilderOptions options_;
   RemoteCache remote_cache_;
@@ -64,6 +77,8 @@ class Builder::Shared {
   Table<MadeLayer> layers_;
   Table<ImageDescription> images_;
   std::map<std::string, std::unique_ptr<DigestStore>> digests_;
+  std::mutex agents_mutex_;
+  std::map<std::vector<std::string>, StartedAgent> agents_;  // By the files of their keys.
 };
 
 }  // namespace skiff::builder

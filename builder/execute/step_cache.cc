@@ -1,4 +1,6 @@
 // What need not be done again.
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "base/failpoint.h"
@@ -81,7 +83,9 @@ Result<MadeLayer> BuildSession::Cached(const StepPlace& place, const std::string
                                        const std::function<Result<MadeLayer>()>& make) {
   const std::string id = EntryKey(key);
   const bool cache = UsesCache(place.stage);
-  auto result = shared_.Once(id + (cache ? "" : " anew"), [&]() -> Result<MadeLayer> {
+  const std::string once =
+      fmt::format("{} {}{}", id, caches_given_up_, cache ? "" : " anew");
+  auto result = shared_.Once(once, [&]() -> Result<MadeLayer> {
     if (cache) {
       SKIFF_ASSIGN(const auto known, FindLayer(id));
       if (known) return *known;

@@ -280,20 +280,10 @@ class Reader {
     std::vector<std::string> agents = build_.ssh;
     agents.insert(agents.end(), options_.agents.begin(), options_.agents.end());
     for (const std::string& agent : agents) {
-      const size_t equals = agent.find('=');
-      std::string socket;
-      if (equals != std::string::npos) {
-        socket = Absolute(project_.working_dir, agent.substr(equals + 1));
-      } else if (const auto it = tools_.builder.environment.find("SSH_AUTH_SOCK");
-                 it != tools_.builder.environment.end()) {
-        socket = it->second;
-      }
-      struct stat info = {};
-      if (::stat(socket.c_str(), &info) != 0 || !S_ISSOCK(info.st_mode)) {
-        return Fail(
-            Wrong(Code::kInvalidArgument, fmt::format("ssh '{}' is no socket of an agent", agent)));
-      }
-      out_.settings.agents[agent.substr(0, equals)] = socket;
+      auto parsed =
+          builder::ParseBuildAgent(agent, tools_.builder.environment, project_.working_dir);
+      if (!parsed) return Fail(Wrong(parsed.error().code, parsed.error().Text()));
+      out_.settings.agents.insert_or_assign(std::move(parsed->first), std::move(parsed->second));
     }
     return {};
   }
