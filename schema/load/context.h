@@ -37,6 +37,10 @@ class Context {
   SourceMap& sources;
   Diagnostics& diagnostics;
 
+  // Bytes that values with variables may still have, of all files together.
+  size_t interpolation_left = 64u << 20;
+  bool interpolation_over = false;  // Reported.
+
   // Reports at the node and marks it bad; further remarks may be added to the result.
   Error& Wrong(Node& node, const Where& where, std::string message);
   // Reports at a place within the text of the node, when that is known; else at the node.

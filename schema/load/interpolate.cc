@@ -1,5 +1,7 @@
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
+#include <utility>
 
 #include "base/text.h"
 #include "schema/load/context.h"
@@ -36,10 +38,11 @@ class Interpolator {
  private:
   void Scalar(Node& node, const Type* type, const Where& where) {
     if (node.text.find('$') != std::string::npos) {
-      Substitution result = Substitute(node.text, lookup_);
+      Substitution result = Substitute(node.text, lookup_, context_.interpolation_left);
       for (const TemplateIssue& issue : result.issues) Tell(node, where, issue);
       if (node.bad) return;
       if (result.changed) {
+        context_.interpolation_left -= std::min(result.text.size(), context_.interpolation_left);
         node.text = std::move(result.text);
         node.interpolated = true;
       }
@@ -65,6 +68,16 @@ class Interpolator {
                            "the variable '" + issue.name + "' is required but not set" +
                                (issue.message.empty() ? "" : ": " + issue.message),
                            issue.offset, issue.length);
+        return;
+      case TemplateIssue::Kind::kTooLong:
+        // One mistake for all that would follow.
+        if (!std::exchange(context_.interpolation_over, true)) {
+          context_.WrongPart(node, where,
+                             "with the value of '" + issue.name +
+                                 "' what variables give grows beyond 64 MiB",
+                             issue.offset, issue.length);
+        }
+        node.bad = true;
         return;
     }
   }

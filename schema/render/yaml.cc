@@ -277,6 +277,8 @@ std::string TextScalar(std::string_view text, size_t column, std::optional<size_
   return traits.single ? SingleQuoted(text, out) : DoubleQuoted(text, out);
 }
 
+constexpr size_t kMaximumSimpleKey = 128;  // Bytes; the reference's.
+
 class YamlWriter {
  public:
   std::string Take() { return std::move(out_); }
@@ -286,7 +288,14 @@ class YamlWriter {
     for (const Entry* entry : Shown(node)) {
       if (!first) out_.append(indent, ' ');
       first = false;
-      out_ += TextScalar(entry->key, indent, std::nullopt);
+      const std::string key = TextScalar(entry->key, indent, std::nullopt);
+      if (entry->key.size() > kMaximumSimpleKey) {
+        // YAML reads no longer key without being told that it is one.
+        out_ += "? " + key + "\n";
+        out_.append(indent, ' ');
+      } else {
+        out_ += key;
+      }
       out_ += ':';
       Value(entry->value, indent + 2);
     }

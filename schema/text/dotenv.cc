@@ -182,7 +182,7 @@ class DotenvParser {
       if (known != variables_.end()) return known->second;
       return std::nullopt;
     };
-    Substitution result = Substitute(value, both);
+    Substitution result = Substitute(value, both, kMaximumSubstitution - expanded_);
     bool good = true;
     for (const TemplateIssue& issue : result.issues) {
       const SourceSpan where{file_, static_cast<uint32_t>(offset), static_cast<uint32_t>(length)};
@@ -202,8 +202,13 @@ class DotenvParser {
                           (issue.message.empty() ? "" : ": " + issue.message),
                       offset, length);
           break;
+        case TemplateIssue::Kind::kTooLong:
+          good = Fail("with the value of '" + issue.name + "' this file grows beyond 8 MiB", offset,
+                      length, "its values repeat each other");
+          break;
       }
     }
+    if (result.changed) expanded_ += std::min(result.text.size(), kMaximumSubstitution - expanded_);
     if (good) variables_[std::move(key)] = std::move(result.text);
     return good;
   }
@@ -214,6 +219,7 @@ class DotenvParser {
   std::map<std::string, std::string>& variables_;
   Diagnostics& diagnostics_;
   size_t at_ = 0;
+  size_t expanded_ = 0;  // Bytes of values with variables in them.
 };
 
 }  // namespace

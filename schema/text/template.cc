@@ -69,7 +69,8 @@ std::optional<Braced> ParseBraced(std::string_view text) {
 
 class Substituter {
  public:
-  Substituter(const Lookup& lookup, Substitution& result) : lookup_(lookup), result_(result) {}
+  Substituter(const Lookup& lookup, Substitution& result, size_t limit)
+      : lookup_(lookup), result_(result), left_(limit) {}
 
   std::string Run(std::string_view text, size_t base) {
     std::string out;
@@ -112,15 +113,28 @@ class Substituter {
     return braced->length;
   }
 
-  std::string Value(std::string_view name, size_t place, size_t length) {
+  // Of a variable; nothing more once there is too much.
+  std::optional<std::string> LookUp(std::string_view name, size_t place, size_t length) {
+    if (too_long_) return "";
     auto value = lookup_(name);
+    if (value && value->size() > left_) {
+      too_long_ = true;
+      Report(TemplateIssue::Kind::kTooLong, name, "", place, length);
+      return "";
+    }
+    if (value) left_ -= value->size();
+    return value;
+  }
+
+  std::string Value(std::string_view name, size_t place, size_t length) {
+    auto value = LookUp(name, place, length);
     if (!value) Report(TemplateIssue::Kind::kUnset, name, "", place, length);
     return value.value_or("");
   }
 
   std::string Expand(const Braced& braced, size_t place) {
     if (braced.operation.empty()) return Value(braced.name, place, braced.length);
-    const auto value = lookup_(braced.name);
+    const auto value = LookUp(braced.name, place, braced.length);
     const bool empty_counts = braced.operation[0] != ':';
     const bool present = value.has_value() && (empty_counts || !value->empty());
     switch (braced.operation.back()) {
@@ -144,6 +158,8 @@ class Substituter {
 
   const Lookup& lookup_;
   Substitution& result_;
+  size_t left_;
+  bool too_long_ = false;
 };
 
 void Extract(std::string_view text, std::vector<TemplateVariable>& variables) {
@@ -178,13 +194,13 @@ void Extract(std::string_view text, std::vector<TemplateVariable>& variables) {
 
 }  // namespace
 
-Substitution Substitute(std::string_view text, const Lookup& lookup) {
+Substitution Substitute(std::string_view text, const Lookup& lookup, size_t limit) {
   Substitution result;
   if (text.find('$') == std::string_view::npos) {
     result.text = std::string(text);
     return result;
   }
-  result.text = Substituter(lookup, result).Run(text, 0);
+  result.text = Substituter(lookup, result, limit).Run(text, 0);
   result.changed = result.text != text;
   return result;
 }

@@ -14,7 +14,7 @@ using Lookup = std::function<std::optional<std::string>(std::string_view name)>;
 
 // compose-spec: interpolation (12-interpolation.md), as compose-go's template reads it.
 struct TemplateIssue {
-  enum class Kind { kUnset, kInvalid, kRequired };
+  enum class Kind { kUnset, kInvalid, kRequired, kTooLong };
   Kind kind;
   std::string name;     // The variable; of kInvalid the malformed text.
   std::string message;  // Of kRequired: what the file says about it.
@@ -28,7 +28,11 @@ struct Substitution {
   bool changed = false;
 };
 
-Substitution Substitute(std::string_view text, const Lookup& lookup);
+// Variables give at most `limit` bytes together, so that texts which repeat each other
+// (A=$B$B, B=$C$C, ...) do not fill the memory; beyond it there is an issue kTooLong.
+inline constexpr size_t kMaximumSubstitution = 8u << 20;
+Substitution Substitute(std::string_view text, const Lookup& lookup,
+                        size_t limit = kMaximumSubstitution);
 
 // A variable that a text refers to, for `config --variables`.
 struct TemplateVariable {

@@ -97,6 +97,19 @@ TEST(Dotenv, WarnsOfAnUnsetVariable) {
             "    |   ^~\n");
 }
 
+// 2^30 bytes, if nobody counts.
+TEST(Dotenv, RefusesValuesThatRepeatEachOther) {
+  std::string text = "A=12345678\n";
+  for (int i = 0; i < 27; ++i) text += "A=$A$A\n";
+  const Outcome outcome = Read(text);
+  EXPECT_FALSE(outcome.good);
+  EXPECT_EQ(outcome.problems,
+            ".env:21:3: error: with the value of 'A' this file grows beyond 8 MiB\n"
+            "  21 | A=$A$A\n"
+            "     |   ^~~~\n"
+            "  note: its values repeat each other\n");
+}
+
 TEST(RawEnv, HasNoQuotesAndNoExpansion) {
   const Outcome outcome = Read("# c\n  A=\"x\" # $OS\nOS\nGONE\nB= y \n", true);
   EXPECT_TRUE(outcome.good);

@@ -280,5 +280,20 @@ TEST_F(ProjectTest, ValidKeysWithoutEffectAreToldApart) {
             "has no effect\n  6 |       endpoint_mode: vip\n    |       ^~~~~~~~~~~~~\n");
 }
 
+// Each of the values is allowed, all of them together are not.
+TEST_F(ProjectTest, WhatVariablesGiveIsLimited) {
+  options_.environment["BIG"] = std::string(4u << 20, 'x');
+  std::string text = "services:\n  a:\n    image: i\n    labels:\n";
+  for (int i = 0; i < 40; ++i) text += "      l" + std::to_string(i) + ": $BIG\n";
+  Write("compose.yaml", text);
+  const LoadResult result = Load();
+  EXPECT_TRUE(result.diagnostics.HasErrors());
+  EXPECT_NE(problems_.find("compose.yaml:21:12: error: services.a.labels.l16: with the value of "
+                           "'BIG' what variables give grows beyond 64 MiB"),
+            std::string::npos)
+      << problems_;
+  EXPECT_EQ(problems_.find("error", problems_.find("error") + 1), std::string::npos);
+}
+
 }  // namespace
 }  // namespace skiff::schema

@@ -50,6 +50,21 @@ TEST(YamlText, IsQuotedAsTheReferenceDoes) {
   for (const auto& [text, expected] : rows) EXPECT_EQ(Rendered(text), expected) << text;
 }
 
+TEST(YamlKeys, AreExplicitWhenTheyAreLong) {
+  const std::string key(129, 'k');
+  Node top = Node::Mapping();
+  top.Set(key, Node::String("v"));
+  EXPECT_EQ(RenderYaml(top), "? " + key + "\n: v\n");
+  Node inner = Node::Mapping();
+  inner.Set(key, std::move(top));
+  Node outer = Node::Mapping();
+  outer.Set("a", std::move(inner));
+  EXPECT_EQ(RenderYaml(outer), "a:\n  ? " + key + "\n  :\n    ? " + key + "\n    : v\n");
+  Node shorter = Node::Mapping();
+  shorter.Set(std::string(128, 'k'), Node::String("v"));
+  EXPECT_EQ(RenderYaml(shorter), std::string(128, 'k') + ": v\n");
+}
+
 TEST(YamlKeys, AreSortedWithNumbersAsNumbers) {
   EXPECT_TRUE(NaturalLess("a2", "a10"));
   EXPECT_TRUE(NaturalLess("a", "b"));

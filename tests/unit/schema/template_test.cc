@@ -99,5 +99,14 @@ TEST(TemplateVariables, AreListedWithTheirDefaults) {
   EXPECT_EQ(variables[4].default_value, "e");
 }
 
+TEST(Template, VariablesGiveNoMoreThanTheLimit) {
+  EXPECT_EQ(Substitute("$A$A", Known, 10).text, "alphaalpha");
+  const Substitution result = Substitute("$A $B ${A:-x} ${N:-d}", Known, 8);
+  ASSERT_EQ(result.issues.size(), 1u);
+  EXPECT_EQ(result.issues[0].kind, Kind::kTooLong);
+  EXPECT_EQ(result.issues[0].name, "B");
+  EXPECT_EQ(result.issues[0].offset, 3u);
+}
+
 }  // namespace
 }  // namespace skiff::schema
