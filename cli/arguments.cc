@@ -20,7 +20,7 @@ constexpr std::string_view kEmptyValue = "\x01";
 
 const Flag* FindFlag(std::span<const Flag> flags, std::string_view name) {
   for (const Flag& flag : flags) {
-    if (flag.name == name) return &flag;
+    if (flag.name == name || (!flag.also.empty() && flag.also == name)) return &flag;
   }
   return nullptr;
 }

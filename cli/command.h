@@ -29,6 +29,7 @@ struct Flag {
   std::string_view value = {};     // What help calls the value: "string", "SERVICE=NUM".
   std::string_view help = {};      // Empty: accepted for compatibility, not shown.
   std::string_view fallback = {};  // Value without the flag; "true" for a bool that is on.
+  std::string_view also = {};      // Another name it is known by, not shown.
 };
 
 // Runs one verb. The value is the exit status; an error is printed and mapped by cli/exit_status.h.

@@ -138,7 +138,7 @@ Status FillRunOptions(const Context& context, const Arguments& arguments,
   options.use_aliases = arguments.Bool("use-aliases");
   options.remove_orphans = arguments.Bool("remove-orphans");
   options.interactive = arguments.Bool("interactive") && !options.detach;
-  SKIFF_ASSIGN(options.tty, WantsTerminal(context, arguments.Bool("no-TTY") || options.detach,
+  SKIFF_ASSIGN(options.tty, WantsTerminal(context, arguments.Bool("no-tty") || options.detach,
                                           arguments.Bool("tty")));
   return {};
 }

@@ -149,7 +149,7 @@ Result<KeyAgent> KeyAgent::Start(const Options& options) {
 
 // The agent would look for its starter every few seconds only.
 KeyAgent::~KeyAgent() {
-  if (program_ && pid_ > 0) ::kill(pid_, SIGTERM);
+  if (pid_ > 0) ::kill(pid_, SIGTERM);
 }
 
 // ---- AgentRelay --------------------------------------------------------------------------------

@@ -2,9 +2,9 @@
 
 #include <map>
 #include <memory>
-#include <optional>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
@@ -28,7 +28,10 @@ class KeyAgent {
   // kNotFound: a file, or ssh-agent is not installed; kInvalidArgument: no key, or one with a
   // passphrase; kCancelled.
   static Result<KeyAgent> Start(const Options& options);
-  KeyAgent(KeyAgent&& other) noexcept = default;
+  KeyAgent(KeyAgent&& other) noexcept
+      : program_(std::move(other.program_)),
+        socket_(std::move(other.socket_)),
+        pid_(std::exchange(other.pid_, -1)) {}
   ~KeyAgent();
 
   const std::string& socket() const { return socket_; }
@@ -38,7 +41,7 @@ class KeyAgent {
       : program_(std::move(program)), socket_(std::move(socket)) {}
   static Status AddKey(const Options& options, const std::string& file);
 
-  std::optional<BackgroundProgram> program_;
+  BackgroundProgram program_;
   std::string socket_;
   pid_t pid_ = -1;
 };
