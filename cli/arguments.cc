@@ -31,8 +31,9 @@ std::string Spelling(const Flag& flag) {
 }
 
 std::string OptionNames(const Flag& flag) {
-  if (flag.letter == 0) return fmt::format("--{}", flag.name);
-  return fmt::format("-{},--{}", flag.letter, flag.name);
+  std::string names = fmt::format("--{}", flag.name);
+  if (!flag.also.empty()) names += fmt::format(",--{}", flag.also);
+  return flag.letter == 0 ? names : fmt::format("-{},{}", flag.letter, names);
 }
 
 void Declare(CLI::App& app, const Flag& flag) {

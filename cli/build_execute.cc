@@ -75,7 +75,7 @@ Result<bool> AsksFor(const std::string& attestation, std::string_view type) {
 }
 
 Status RefuseUnsupported(const Arguments& arguments) {
-  return RefuseFlags(arguments, {"squash", "annotation", "policy", "resource"});
+  return RefuseFlags(arguments, {"squash", "policy", "resource"});
 }
 
 // As buildx words it.
@@ -124,6 +124,10 @@ Result<Made> PlanAndBuild(Context& context, const Arguments& arguments, BuildReq
   if (!image) return Fail(std::move(image.error()));
   SKIFF_TRY(finished);
   SKIFF_TRY(committed);
+  if (outputs.annotated_in_vain()) {
+    context.PrintError("warning: annotations are part of what is pushed or written by --output, not "
+                       "of the image here\n");
+  }
   SKIFF_TRY(WriteBuildOutputs(context, outputs, *image, reporter));
   made.image = std::move(*image);
   made.warnings = linter.warnings();

@@ -28,6 +28,7 @@ struct Fields {
   std::vector<std::string> names;
   bool push = false;
   bool tar = true;
+  std::vector<BuildAnnotation> annotations;
 };
 
 tl::unexpected<Error> Unsupported(const std::string& what) {
@@ -71,7 +72,13 @@ Result<Fields> Parse(const std::string& word) {
       return Fail(Code::kInvalidArgument,
                   fmt::format("invalid value {}, expecting key=value", part));
     }
-    SKIFF_TRY(ReadField(ToLower(part.substr(0, equals)), part.substr(equals + 1), fields));
+    const std::string name = part.substr(0, equals);
+    const std::string value = part.substr(equals + 1);
+    if (IsAnnotationField(name)) {
+      SKIFF_TRY(ParseAnnotationField(name, value, fields.annotations));
+    } else {
+      SKIFF_TRY(ReadField(ToLower(name), value, fields));
+    }
   }
   if (fields.type.empty()) return Fail(Code::kInvalidArgument, "type is required for output");
   return fields;
@@ -79,10 +86,23 @@ Result<Fields> Parse(const std::string& word) {
 
 class OutputReader {
  public:
-  OutputReader(const Context& context, BuildOutputs& outputs)
-      : context_(context), outputs_(outputs) {}
+  OutputReader(const Context& context, BuildOutputs& outputs,
+               std::vector<BuildAnnotation> annotations)
+      : context_(context), outputs_(outputs), annotations_(std::move(annotations)) {}
 
   Status Add(const Fields& fields) {
+    const size_t before = outputs_.list.size();
+    SKIFF_TRY(Choose(fields));
+    for (size_t i = before; i < outputs_.list.size(); ++i) {
+      auto& list = outputs_.list[i].annotations;
+      list = annotations_;
+      list.insert(list.end(), fields.annotations.begin(), fields.annotations.end());
+    }
+    return {};
+  }
+
+ private:
+  Status Choose(const Fields& fields) {
     for (const std::string& name : fields.names) {
       if (std::ranges::count(outputs_.names, name) == 0) outputs_.names.push_back(name);
     }
@@ -117,7 +137,6 @@ class OutputReader {
                     .With("use local, tar, oci, docker, image or registry"));
   }
 
- private:
   Status AddImage(const Fields& fields) {
     outputs_.store = true;
     if (fields.type == "image" && !fields.push) return {};
@@ -136,12 +155,13 @@ class OutputReader {
       }
     }
     if (!path.empty() && !path.starts_with('/')) path = context_.around().working_dir + "/" + path;
-    outputs_.list.push_back({kind, std::move(path)});
+    outputs_.list.push_back({kind, std::move(path), {}});
     return {};
   }
 
   const Context& context_;
   BuildOutputs& outputs_;
+  std::vector<BuildAnnotation> annotations_;  // Of flags: every output has them.
   bool stdout_used_ = false;
 };
 
@@ -162,19 +182,36 @@ std::string TitleOf(Kind kind) {
   return "";
 }
 
+// The image here, or (with annotations) one that differs from it in its manifest.
+Result<engine::PushedImage> PushOne(Context& context, engine::Engine& engine,
+                                    const std::string& name, const builder::BuiltImage& image,
+                                    const engine::ImageAnnotations& annotations) {
+  SKIFF_ASSIGN(engine::RegistryAccess access, AccessToImage(context, name));
+  if (annotations.empty()) {
+    engine::PushOptions options;
+    options.access = std::move(access);
+    return engine.PushImage(name, options);
+  }
+  engine::ImagePlace place;
+  place.reference = name;
+  place.access = std::move(access);
+  return engine.SendImage(place, image.config, annotations);
+}
+
 Status Push(Context& context, engine::Engine& engine, const BuildOutputs& outputs,
+            const builder::BuiltImage& image, const engine::ImageAnnotations& annotations,
             builder::BuildProgress& progress, int step) {
   for (const std::string& name : outputs.names) {
-    engine::PushOptions options;
-    SKIFF_ASSIGN(options.access, AccessToImage(context, name));
-    SKIFF_ASSIGN(const engine::PushedImage pushed, engine.PushImage(name, options));
+    SKIFF_ASSIGN(const engine::PushedImage pushed,
+                 PushOne(context, engine, name, image, annotations));
     progress.Detail(step, fmt::format("pushing manifest for {}@{}", name, pushed.digest));
   }
   return {};
 }
 
 Status Save(Context& context, engine::Engine& engine, const BuildOutput& output,
-            const std::vector<std::string>& names, const builder::BuiltImage& image) {
+            const std::vector<std::string>& names, const builder::BuiltImage& image,
+            engine::ImageAnnotations annotations) {
   SKIFF_ASSIGN(ArchiveOutput file, ArchiveOutput::Open(context, output.path));
   if (output.kind == Kind::kTar) {
     SKIFF_TRY(builder::ExportTar(engine, image.layers, file.fd()));
@@ -184,13 +221,15 @@ Status Save(Context& context, engine::Engine& engine, const BuildOutput& output,
   options.format = output.kind == Kind::kOci ? engine::ArchiveFormat::kOci
                                              : engine::ArchiveFormat::kDocker;
   options.names = names;
+  options.annotations = std::move(annotations);
   SKIFF_TRY(engine.SaveImages(file.fd(), {image.id}, options));
   return file.Finish();
 }
 
 // Under each of its tags, or none.
 Status WriteLayout(engine::Engine& engine, const BuildOutput& output,
-                   const std::vector<std::string>& names, const builder::BuiltImage& image) {
+                   const std::vector<std::string>& names, const builder::BuiltImage& image,
+                   const engine::ImageAnnotations& annotations) {
   engine::ImagePlace place;
   place.folder = output.path;
   for (size_t i = 0; i == 0 || i < names.size(); ++i) {
@@ -198,7 +237,7 @@ Status WriteLayout(engine::Engine& engine, const BuildOutput& output,
       SKIFF_ASSIGN(const engine::Reference name, engine::ParseReference(names[i]));
       place.reference = name.tag;
     }
-    SKIFF_TRY(engine.SendImage(place, image.config));
+    SKIFF_TRY(engine.SendImage(place, image.config, annotations));
   }
   return {};
 }
@@ -206,16 +245,18 @@ Status WriteLayout(engine::Engine& engine, const BuildOutput& output,
 Status WriteOne(Context& context, engine::Engine& engine, const BuildOutputs& outputs,
                 const BuildOutput& output, const builder::BuiltImage& image,
                 builder::BuildProgress& progress) {
+  SKIFF_ASSIGN(const engine::ImageAnnotations annotations,
+               AnnotationsOf(output.annotations, image.config));
   const int step = progress.Begin(TitleOf(output.kind));
   Status written;
   if (output.kind == Kind::kFolder) {
     written = builder::ExportFiles(engine, image.layers, output.path);
   } else if (output.kind == Kind::kRegistry) {
-    written = Push(context, engine, outputs, progress, step);
+    written = Push(context, engine, outputs, image, annotations, progress, step);
   } else if (output.kind == Kind::kLayout) {
-    written = WriteLayout(engine, output, outputs.names, image);
+    written = WriteLayout(engine, output, outputs.names, image, annotations);
   } else {
-    written = Save(context, engine, output, outputs.names, image);
+    written = Save(context, engine, output, outputs.names, image, annotations);
   }
   progress.End(step, written ? builder::StepOutcome::kDone : builder::StepOutcome::kFailed,
                written ? "" : written.error().Text());
@@ -223,6 +264,12 @@ Status WriteOne(Context& context, engine::Engine& engine, const BuildOutputs& ou
 }
 
 }  // namespace
+
+bool BuildOutputs::annotated_in_vain() const {
+  return annotated && std::ranges::all_of(list, [](const BuildOutput& output) {
+           return output.kind == Kind::kFolder || output.kind == Kind::kTar;
+         });
+}
 
 bool BuildOutputs::needs_image() const {
   return store || std::ranges::any_of(list, [](const BuildOutput& output) {
@@ -236,7 +283,12 @@ Result<BuildOutputs> ReadBuildOutputs(const Context& context, const Arguments& a
   const std::vector<std::string>& words = arguments.List("output");
   const bool push = arguments.Bool("push");
   outputs.store = arguments.Bool("load") || (words.empty() && !push);
-  OutputReader reader(context, outputs);
+  std::vector<BuildAnnotation> annotations;
+  for (const std::string& text : arguments.List("annotation")) {
+    SKIFF_TRY(ParseAnnotation(text, annotations));
+  }
+  outputs.annotated = !annotations.empty();
+  OutputReader reader(context, outputs, std::move(annotations));
   for (const std::string& word : words) {
     SKIFF_ASSIGN(const Fields fields, Parse(word));
     SKIFF_TRY(reader.Add(fields));

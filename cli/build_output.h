@@ -5,6 +5,7 @@
 
 #include "builder/build.h"
 #include "cli/arguments.h"
+#include "cli/build_annotations.h"
 #include "cli/context.h"
 
 namespace skiff::cli {
@@ -15,14 +16,18 @@ struct BuildOutput {
   enum class Kind { kFolder, kTar, kDocker, kOci, kLayout, kRegistry };
   Kind kind = Kind::kFolder;
   std::string path;  // Absolute; "" of an archive: standard output.
+  std::vector<BuildAnnotation> annotations;  // Of --annotation and of its own.
 };
 struct BuildOutputs {
   bool store = true;               // The image stays here, with its names.
   std::vector<std::string> names;  // Of --tag and of outputs.
   std::vector<BuildOutput> list;   // What there is beside the store.
+  bool annotated = false;          // By flags.
 
   // The image has to be in the store, at least for as long as it is written.
   bool needs_image() const;
+  // Annotations were given, and no output has a place for them.
+  bool annotated_in_vain() const;
 };
 Result<BuildOutputs> ReadBuildOutputs(const Context& context, const Arguments& arguments);
 

@@ -222,10 +222,6 @@ int Dispatcher::RunCommand(Context& context, const Group& group, const std::stri
     return context.Print(CommandHelp(command, spelling, noun ? prefix : program)) ? 0
                                                                                   : kExitFailure;
   }
-  // Of `build`, where it is not shown.
-  if (group.grammar == Grammar::kCompose && arguments->Has("progress")) {
-    context.globals.progress = arguments->Text("progress");
-  }
   const Status counted = CheckOperandCount(command, spelling, arguments->operands().size());
   if (!counted) return Usage(context, counted.error(), usage, spelling, kExitFailure);
   return Finish(context, command, command.run(context, *arguments));

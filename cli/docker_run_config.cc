@@ -273,12 +273,51 @@ Status FillProcess(const Arguments& arguments, ContainerConfig& config) {
   return ParsePairs(arguments.List("log-opt"), "log option", config.log.options);
 }
 
+// What docker has and Skiff has not. --kernel-memory has no effect there either.
+Status RefuseUnsupported(const Arguments& arguments) {
+  struct Refused {
+    std::string_view flag, note;
+  };
+  static constexpr Refused kRefused[] = {
+      {"blkio-weight-device", ""},
+      {"cpu-rt-period", ""},
+      {"cpu-rt-runtime", ""},
+      {"device-read-bps", ""},
+      {"device-read-iops", ""},
+      {"device-write-bps", ""},
+      {"device-write-iops", ""},
+      {"gpus", "--device gives a device of this machine"},
+      {"link", "containers of one network (--network) reach each other by name"},
+      {"link-local-ip", ""},
+      {"storage-opt", ""},
+      {"use-api-socket", "there is no daemon whose socket could be used"},
+  };
+  for (const Refused& refused : kRefused) {
+    if (!arguments.Has(refused.flag)) continue;
+    Error error(Code::kUnsupported, fmt::format("--{} is not supported", refused.flag));
+    if (!refused.note.empty()) error.notes.push_back({std::string(refused.note), {}});
+    return Fail(std::move(error));
+  }
+  const std::string isolation = arguments.Text("isolation");
+  if (!isolation.empty() && isolation != "default") {
+    return Fail(Code::kInvalidArgument,
+                fmt::format("invalid isolation \"{}\": Linux has \"default\" only", isolation));
+  }
+  const std::string driver = arguments.Text("volume-driver");
+  if (!driver.empty() && driver != "local") {
+    return Fail(Code::kUnsupported,
+                fmt::format("volume driver \"{}\" is not supported: use local", driver));
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<ContainerConfig> ContainerConfigOf(const Arguments& arguments,
                                           const Environment& environment,
                                           const std::string& working_dir) {
   ContainerConfig config;
+  SKIFF_TRY(RefuseUnsupported(arguments));
   SKIFF_TRY(FillProcess(arguments, config));
   SKIFF_TRY(FillEnvironment(arguments, environment, config));
   SKIFF_TRY(FillHealthcheck(arguments, config));

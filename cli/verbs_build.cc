@@ -143,6 +143,7 @@ Status BuildBefore(Context& context, const schema::LoadResult& model, const Buil
 }
 
 Result<int> RunBuild(Context& context, const Arguments& arguments) {
+  if (arguments.Has("progress")) context.globals.progress = arguments.Text("progress");
   SKIFF_TRY(CheckAttestations(context, arguments, {}));
   compose::BuildOptions options;
   options.services = arguments.operands();

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -116,6 +117,13 @@ struct LoadedImage {
   std::vector<std::string> references;  // Those given by the archive; none: only the id is known.
 };
 
+// What is said of an image beside its configuration (OCI image spec, annotations.md).
+struct ImageAnnotations {
+  std::map<std::string, std::string> manifest;    // In its manifest.
+  std::map<std::string, std::string> descriptor;  // In the list that names the manifest.
+  bool empty() const { return manifest.empty() && descriptor.empty(); }
+};
+
 enum class ArchiveFormat { kDocker, kOci };
 struct SaveOptions {
   // kDocker: what `docker save` writes, an OCI layout with manifest.json beside it. kOci: the
@@ -123,6 +131,7 @@ struct SaveOptions {
   ArchiveFormat format = ArchiveFormat::kDocker;
   Platform platform;
   std::vector<std::string> names;  // Tags to write; none: those of `refs` that are tags.
+  ImageAnnotations annotations;    // When there are some, every image gets a manifest with them.
 };
 
 // Where and how registries are reached; read by the front end (docs/registries.md). `pem` are the
@@ -279,8 +288,10 @@ class Images {
   // entry that names it in the same Commit(). kNotFound: it has no such layer.
   virtual Status FetchLayers(const ImagePlace& place, const std::vector<std::string>& diff_ids) = 0;
   // Writes an image of layers this engine has to the place: the bytes of its configuration are not
-  // stored here. An image of the same name there loses it.
-  virtual Result<PushedImage> SendImage(const ImagePlace& place, const std::string& config) = 0;
+  // stored here. An image of the same name there loses it. A registry has no list: annotations of the
+  // descriptor have no effect there.
+  virtual Result<PushedImage> SendImage(const ImagePlace& place, const std::string& config,
+                                        const ImageAnnotations& annotations = {}) = 0;
   // An artifact of one of the types (its artifactType, or the media type of its configuration when
   // it has none); of a list, the first of it. Nothing is stored. kUnsupported: it is something else; kExhausted: it is
   // larger than kMaximumArtifact.

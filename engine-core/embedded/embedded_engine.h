@@ -115,7 +115,8 @@ class EmbeddedEngine : public Engine {
                                          const std::vector<std::string>& types,
                                          const RegistryAccess& access) override;
   Status FetchLayers(const ImagePlace& place, const std::vector<std::string>& diff_ids) override;
-  Result<PushedImage> SendImage(const ImagePlace& place, const std::string& config) override;
+  Result<PushedImage> SendImage(const ImagePlace& place, const std::string& config,
+                                const ImageAnnotations& annotations) override;
   Result<std::string> LogIn(std::string_view host, const RegistryAccess& access) override;
   Result<Downloaded> DownloadFile(const std::string& url, int fd,
                                   const DownloadOptions& options) override;

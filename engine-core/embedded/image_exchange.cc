@@ -260,16 +260,19 @@ Status EmbeddedEngine::FetchLayers(const ImagePlace& place,
   return {};
 }
 
-Result<PushedImage> EmbeddedEngine::SendImage(const ImagePlace& place, const std::string& config) {
+Result<PushedImage> EmbeddedEngine::SendImage(const ImagePlace& place, const std::string& config,
+                                              const ImageAnnotations& annotations) {
   SKIFF_ASSIGN(const auto use, UseImages());
   if (!place.folder.empty()) {
     SKIFF_ASSIGN(const std::vector<std::string> layers, image::LayersOfConfig(config));
     SKIFF_ASSIGN(const image::SendableImage sendable,
-                 image::MakeSendable(images_, config, layers));
-    return image::WriteLayout(images_, sendable, layers, place.folder, place.reference);
+                 image::MakeSendable(images_, config, layers, annotations.manifest));
+    return image::WriteLayout(images_, sendable, layers, place.folder, place.reference,
+                              annotations.descriptor);
   }
   SKIFF_ASSIGN(const Reference reference, ParseReference(place.reference));
-  return image::PushUnnamed(images_, store_, config, reference, {place.access, place.progress});
+  return image::PushUnnamed(images_, store_, config, reference, {place.access, place.progress},
+                            annotations.manifest);
 }
 
 Result<std::string> EmbeddedEngine::LogIn(std::string_view host, const RegistryAccess& access) {

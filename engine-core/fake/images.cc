@@ -400,7 +400,8 @@ Status FakeEngine::FetchLayers(const ImagePlace& place, const std::vector<std::s
   return shared_->Record("FetchLayers " + TextOf(place) + " " + std::to_string(diff_ids.size()));
 }
 
-Result<PushedImage> FakeEngine::SendImage(const ImagePlace& place, const std::string& config) {
+Result<PushedImage> FakeEngine::SendImage(const ImagePlace& place, const std::string& config,
+                                          const ImageAnnotations& /*annotations*/) {
   const std::lock_guard lock(shared_->mutex);
   SKIFF_TRY(shared_->Record("SendImage " + TextOf(place)));
   shared_->sent_images[TextOf(place)] = config;

@@ -43,6 +43,7 @@ class Saver {
     int64_t size = 0;
   };
 
+  Result<SendableImage> Sendable(const store::ImageRecord& record);
   Status WriteBlob(const std::string& digest, const Content& content);
   std::string IndexJson() const;
   std::string ManifestJson() const;
@@ -54,12 +55,19 @@ class Saver {
   std::map<std::string, Content> blobs_;  // By digest: sorted, so that the order is fixed.
 };
 
+Result<SendableImage> Saver::Sendable(const store::ImageRecord& record) {
+  if (options_.annotations.empty()) return MakeSendable(images_, record);
+  SKIFF_ASSIGN(const std::string config,
+               images_.layers().ReadBlob(record.image.id, kMaximumConfig));
+  return MakeSendable(images_, config, record.layer_ids, options_.annotations.manifest);
+}
+
 Status Saver::Add(const std::string& ref) {
   SKIFF_ASSIGN(const auto record, images_.Find(ref));
   auto known = std::ranges::find_if(
       chosen_, [&](const Chosen& other) { return other.record->image.id == record->image.id; });
   if (known == chosen_.end()) {
-    SKIFF_ASSIGN(SendableImage image, MakeSendable(images_, *record));
+    SKIFF_ASSIGN(SendableImage image, Sendable(*record));
     chosen_.push_back({record, std::move(image), {}});
     known = std::prev(chosen_.end());
     const SendableImage& made = known->image;
@@ -123,10 +131,11 @@ std::string Saver::IndexJson() const {
     entry.size = static_cast<int64_t>(chosen.image.manifest_bytes.size());
     const Image& image = chosen.record->image;
     entry.platform = {image.os, image.architecture, image.variant};
+    entry.annotations = options_.annotations.descriptor;
     if (chosen.names.empty()) index.manifests.push_back(entry);
     for (const Reference& name : chosen.names) {
-      entry.annotations = {{"io.containerd.image.name", name.Canonical()},
-                           {kRefNameAnnotation, name.tag}};
+      entry.annotations["io.containerd.image.name"] = name.Canonical();
+      entry.annotations[kRefNameAnnotation] = name.tag;
       index.manifests.push_back(entry);
     }
   }
@@ -231,12 +240,14 @@ Result<std::vector<Descriptor>> DescribeLayers(LayerStore& layers,
 }
 
 void SetManifest(SendableImage& image, const std::string& config_digest,
-                 std::vector<Descriptor> layers) {
+                 std::vector<Descriptor> layers,
+                 const std::map<std::string, std::string>& annotations = {}) {
   image.manifest = {};
   image.manifest.media_type = kOciManifest;
   image.manifest.config = {std::string(kOciConfig), config_digest,
                            static_cast<int64_t>(image.config.size()), {}, {}};
   image.manifest.layers = std::move(layers);
+  image.manifest.annotations = annotations;
   image.manifest_bytes = WriteManifest(image.manifest);
 }
 
@@ -261,7 +272,8 @@ Result<SendableImage> MakeSendable(ImageStore& images, const store::ImageRecord&
 }
 
 Result<SendableImage> MakeSendable(ImageStore& images, const std::string& config,
-                                   const std::vector<std::string>& layer_ids) {
+                                   const std::vector<std::string>& layer_ids,
+                                   const std::map<std::string, std::string>& annotations) {
   SendableImage out;
   out.config = config;
   std::vector<store::LayerBlob> blobs;
@@ -270,7 +282,7 @@ Result<SendableImage> MakeSendable(ImageStore& images, const std::string& config
     blobs.push_back(known.value_or(store::LayerBlob()));
   }
   SKIFF_ASSIGN(const auto described, DescribeLayers(images.layers(), layer_ids, blobs));
-  SetManifest(out, DigestOf(Sha256Hex(config)), described);
+  SetManifest(out, DigestOf(Sha256Hex(config)), described, annotations);
   return out;
 }
 

@@ -25,7 +25,8 @@ struct SendableImage {
 Result<SendableImage> MakeSendable(ImageStore& images, const store::ImageRecord& record);
 // The same for the bytes of a configuration over layers (hexadecimal) that are here.
 Result<SendableImage> MakeSendable(ImageStore& images, const std::string& config,
-                                   const std::vector<std::string>& layer_ids);
+                                   const std::vector<std::string>& layer_ids,
+                                   const std::map<std::string, std::string>& annotations = {});
 
 // The bytes of a blob, compared with its digest at the end: kCorrupted.
 Status StreamBlob(LayerStore& layers, const std::string& digest, const ByteSink& sink);

@@ -134,7 +134,8 @@ Result<std::vector<std::string>> LayersOfConfig(const std::string& config) {
 
 Result<PushedImage> WriteLayout(ImageStore& images, const SendableImage& image,
                                 const std::vector<std::string>& layer_ids,
-                                const std::string& folder, const std::string& tag) {
+                                const std::string& folder, const std::string& tag,
+                                const std::map<std::string, std::string>& annotations) {
   LayoutWriter writer(images, folder);
   SKIFF_TRY(writer.Open());
   for (size_t i = 0; i < layer_ids.size(); ++i) {
@@ -148,6 +149,7 @@ Result<PushedImage> WriteLayout(ImageStore& images, const SendableImage& image,
   entry.size = static_cast<int64_t>(image.manifest_bytes.size());
   SKIFF_ASSIGN(const ImageDocument document, ReadImageDocument(image.config));
   entry.platform = {document.os, document.architecture, document.variant};
+  entry.annotations = annotations;
   const std::string digest = entry.digest;
   SKIFF_TRY(writer.Name(std::move(entry), tag));
   return PushedImage{digest, static_cast<int64_t>(image.manifest_bytes.size())};

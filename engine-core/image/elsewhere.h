@@ -20,9 +20,10 @@ Result<std::vector<std::string>> LayersOfConfig(const std::string& config);
 
 // Puts an image into the OCI layout in `folder` (absolute; made when it is missing): blobs that are
 // not there yet, then the list with this image under `tag` ("" for none), which another one may
-// have had. Readers see the list before or after; one writer at a time.
+// have had, with `annotations` beside it. Readers see the list before or after; one writer at a time.
 Result<PushedImage> WriteLayout(ImageStore& images, const SendableImage& image,
                                 const std::vector<std::string>& layer_ids,
-                                const std::string& folder, const std::string& tag);
+                                const std::string& folder, const std::string& tag,
+                                const std::map<std::string, std::string>& annotations);
 
 }  // namespace skiff::engine::image

@@ -184,6 +184,7 @@ std::string WriteManifest(const Manifest& manifest) {
   out["config"] = WriteDescriptor(manifest.config);
   out["layers"] = Json::array();
   for (const Descriptor& layer : manifest.layers) out["layers"].push_back(WriteDescriptor(layer));
+  if (!manifest.annotations.empty()) out["annotations"] = manifest.annotations;
   return out.dump();
 }
 

@@ -45,6 +45,7 @@ struct Manifest {
   std::string artifact_type;  // OCI 1.1: what it is when it is no image.
   Descriptor config;
   std::vector<Descriptor> layers;
+  std::map<std::string, std::string> annotations = {};  // Written, not read.
 };
 
 struct Index {

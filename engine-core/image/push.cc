@@ -188,12 +188,13 @@ Result<PushedImage> Push(ImageStore& images, store::Store& store, const Referenc
 }
 
 Result<PushedImage> PushUnnamed(ImageStore& images, store::Store& store, const std::string& config,
-                                const Reference& reference, const PushOptions& options) {
+                                const Reference& reference, const PushOptions& options,
+                                const std::map<std::string, std::string>& annotations) {
   if (!reference.digest.empty()) {
     return Fail(Code::kInvalidArgument, "cannot push a digest reference");
   }
   SKIFF_ASSIGN(std::vector<std::string> layer_ids, LayersOfConfig(config));
-  SKIFF_ASSIGN(SendableImage image, MakeSendable(images, config, layer_ids));
+  SKIFF_ASSIGN(SendableImage image, MakeSendable(images, config, layer_ids, annotations));
   SKIFF_ASSIGN(auto places, KnownPlaces(images, store, reference));
   return Pusher(images, reference, options, std::move(layer_ids), std::move(image),
                 std::move(places))

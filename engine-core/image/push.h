@@ -14,6 +14,7 @@ Result<PushedImage> Push(ImageStore& images, store::Store& store, const Referenc
 // The same for an image that has no name here and gets none: the bytes of a configuration over
 // layers that are here.
 Result<PushedImage> PushUnnamed(ImageStore& images, store::Store& store, const std::string& config,
-                                const Reference& reference, const PushOptions& options);
+                                const Reference& reference, const PushOptions& options,
+                                const std::map<std::string, std::string>& annotations);
 
 }  // namespace skiff::engine::image

@@ -48,7 +48,7 @@ SKIFF_FUZZ(yaml) {
     const std::string json = RenderJson(document);
     Require(nlohmann::json::accept(json), "a tree is JSON");
     // A dollar sign is printed twice, for the next reading to interpolate.
-    const bool with_dollar = input.find('$') != input.npos;
+    const bool with_dollar = json.find('$') != json.npos;
     if (found.HasErrors() || !document.IsMapping() || with_dollar) continue;
     Diagnostics again;
     const uint32_t rendered = sources.Add("rendered.yaml", RenderYaml(document));

@@ -105,5 +105,20 @@ TEST(DockerRun, TellsConflicts) {
   EXPECT_EQ(Message({"--add-host", "x", "x"}), "bad format for add-host: \"x\"");
 }
 
+TEST(DockerRun, TellsWhatThereIsNot) {
+  EXPECT_EQ(Message({"--link", "db:database", "x"}), "--link is not supported");
+  EXPECT_EQ(Message({"--gpus=all", "x"}), "--gpus is not supported");
+  EXPECT_EQ(Message({"--device-read-bps", "/dev/sda:1mb", "x"}),
+            "--device-read-bps is not supported");
+  EXPECT_EQ(Message({"--isolation", "hyperv", "x"}),
+            "invalid isolation \"hyperv\": Linux has \"default\" only");
+  EXPECT_EQ(Message({"--volume-driver", "nfs", "x"}),
+            "volume driver \"nfs\" is not supported: use local");
+  EXPECT_EQ(Message({"--isolation=default", "--volume-driver=local", "--kernel-memory=4m", "x"}),
+            "no error");
+  EXPECT_EQ(Parse({"--dns-opt", "ndots:2", "x"})->dns_options,
+            std::vector<std::string>{"ndots:2"});
+}
+
 }  // namespace
 }  // namespace skiff::cli

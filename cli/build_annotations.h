@@ -1,0 +1,32 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "builder/platform.h"
+#include "engine-core/images.h"
+
+namespace skiff::cli {
+
+// One --annotation. https://docs.docker.com/build/metadata/annotations/
+struct BuildAnnotation {
+  std::string type;  // "manifest", "manifest-descriptor", "index", "index-descriptor".
+  std::optional<builder::Platform> platform;  // Of the image it is for; none: every one.
+  std::string key, value;
+};
+
+// "[TYPE[[PLATFORM]][,...]:]KEY=VALUE", appended to `out`.
+Status ParseAnnotation(const std::string& text, std::vector<BuildAnnotation>& out);
+// An attribute of an output: "annotation[-TYPE][[PLATFORM]].KEY".
+bool IsAnnotationField(std::string_view name);
+Status ParseAnnotationField(const std::string& name, const std::string& value,
+                            std::vector<BuildAnnotation>& out);
+
+// Those for an image of these bytes of configuration. kInvalidArgument: one is for a list of
+// images, which a build for one platform does not make.
+Result<engine::ImageAnnotations> AnnotationsOf(const std::vector<BuildAnnotation>& annotations,
+                                               const std::string& config);
+
+}  // namespace skiff::cli
