@@ -91,8 +91,7 @@ void Core::On(const InitFailed& event) {
   state_.error = event.text;
   if (!first) state_.finished_at = now_.wall;
   stopped_by_hand_ = true;
-  Answer(&restart_clients_, Error(Code::kFailedPrecondition, event.text));
-  Finish();
+  Finish(Error(Code::kFailedPrecondition, event.text));
   if (!std::exchange(reported_, true)) {
     // Before Exit, which Finish() put last.
     actions_.insert(actions_.end() - 1, ReportStart{0, event.exit_code, event.text});
@@ -146,6 +145,11 @@ void Core::StartAgain() {
 }
 
 void Core::Finish() {
+  Finish(Error(Code::kCancelled, "container " + id_ + " was stopped meanwhile"));
+}
+
+// Who is answered finds the state written.
+void Core::Finish(const Error& of_restart) {
   phase_ = Phase::kEnded;
   if (state_.health != HealthStatus::kNone && state_.health != HealthStatus::kUnhealthy) {
     // Docker: a stopped container is not healthy, and a waiter must not take it for starting.
@@ -154,7 +158,7 @@ void Core::Finish() {
   Do(RemoveNames{});
   Do(WriteState{});
   Answer(&pause_clients_, Error(Code::kFailedPrecondition, "container " + id_ + " is not running"));
-  Answer(&restart_clients_, Error(Code::kCancelled, "container " + id_ + " was stopped meanwhile"));
+  Answer(&restart_clients_, of_restart);
   Answer(&stop_clients_, std::nullopt);
   Do(Exit{});
 }

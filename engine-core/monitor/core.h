@@ -55,6 +55,7 @@ class Core {
   void BeginStop(int signal, std::optional<Nanoseconds> timeout);
   void Thaw();
   void Finish();
+  void Finish(const Error& of_restart);
   void Journal(std::string action, JournalAttributes attributes = {});
   void Answer(std::vector<ClientId>* clients, const std::optional<Error>& error);
   void Refuse(ClientId client, std::string message);

@@ -279,6 +279,16 @@ TEST_F(CoreTest, RestartByHandStartsAgainWhateverThePolicy) {
   EXPECT_THAT(End(0), ElementsAre("journal die", "remove names", "state", "exit"));
 }
 
+// The next command must not find one that is restarting.
+TEST_F(CoreTest, ARestartByHandThatFailsIsToldOnceTheStateIsWritten) {
+  Run();
+  Send(RestartRequest{4, 0, seconds(1)});
+  End(143);
+  EXPECT_THAT(Send(InitFailed{126, "denied"}),
+              ElementsAre("remove names", "state", "reply 4: denied", "exit"));
+  EXPECT_EQ(status(), ContainerStatus::kExited);
+}
+
 TEST_F(CoreTest, AStopOvertakesARestart) {
   Run();
   Send(RestartRequest{4, 0, seconds(1)});
