@@ -9,27 +9,29 @@ namespace skiff::cli {
 namespace {
 
 constexpr std::string_view kField = "annotation";
-constexpr std::string_view kManifest = "manifest";
-constexpr std::string_view kManifestDescriptor = "manifest-descriptor";
 
 // "manifest[linux/amd64]"
 Result<BuildAnnotation> ParseType(std::string_view word) {
   BuildAnnotation annotation;
   const size_t bracket = word.find('[');
-  annotation.type = word.substr(0, bracket);
-  if (annotation.type.empty()) annotation.type = kManifest;
-  for (const std::string_view known :
-       {kManifest, kManifestDescriptor, std::string_view("index"), std::string_view("index-descriptor")}) {
-    if (annotation.type != known) continue;
-    if (bracket == std::string_view::npos) return annotation;
-    if (!word.ends_with(']')) break;
+  const std::string_view type = word.substr(0, bracket);
+  if (type == "index" || type == "index-descriptor") {
+    return Fail(Error(Code::kInvalidArgument,
+                      "index annotations not supported for single platform export")
+                    .With("manifest:KEY=VALUE annotates the image"));
+  }
+  annotation.of_descriptor = type == "manifest-descriptor";
+  const bool closed = bracket == std::string_view::npos || word.ends_with(']');
+  if ((!type.empty() && type != "manifest" && !annotation.of_descriptor) || !closed) {
+    return Fail(
+        Error(Code::kInvalidArgument, fmt::format("unknown annotation type \"{}\"", word))
+            .With("use manifest or manifest-descriptor, each with or without [PLATFORM]"));
+  }
+  if (bracket != std::string_view::npos) {
     SKIFF_ASSIGN(annotation.platform,
                  builder::ParsePlatform(word.substr(bracket + 1, word.size() - bracket - 2)));
-    return annotation;
   }
-  return Fail(Error(Code::kInvalidArgument, fmt::format("unknown annotation type \"{}\"", word))
-                  .With("use manifest, manifest-descriptor, index or index-descriptor, each with or "
-                        "without [PLATFORM]"));
+  return annotation;
 }
 
 }  // namespace
@@ -80,17 +82,12 @@ Result<engine::ImageAnnotations> AnnotationsOf(const std::vector<BuildAnnotation
   if (annotations.empty()) return out;
   SKIFF_ASSIGN(const engine::ImageDocument document, engine::ReadImageDocument(config));
   for (const BuildAnnotation& annotation : annotations) {
-    if (annotation.type.starts_with("index")) {
-      return Fail(Error(Code::kInvalidArgument,
-                        "index annotations not supported for single platform export")
-                      .With("manifest:KEY=VALUE annotates the image"));
-    }
     if (annotation.platform && (annotation.platform->os != document.os ||
                                 annotation.platform->architecture != document.architecture ||
                                 annotation.platform->variant != document.variant)) {
       continue;
     }
-    auto& place = annotation.type == kManifest ? out.manifest : out.descriptor;
+    auto& place = annotation.of_descriptor ? out.descriptor : out.manifest;
     place.insert_or_assign(annotation.key, annotation.value);
   }
   return out;

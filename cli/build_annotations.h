@@ -12,20 +12,20 @@ namespace skiff::cli {
 
 // One --annotation. https://docs.docker.com/build/metadata/annotations/
 struct BuildAnnotation {
-  std::string type;  // "manifest", "manifest-descriptor", "index", "index-descriptor".
+  bool of_descriptor = false;  // In the list that names the manifest, not in the manifest.
   std::optional<builder::Platform> platform;  // Of the image it is for; none: every one.
   std::string key, value;
 };
 
-// "[TYPE[[PLATFORM]][,...]:]KEY=VALUE", appended to `out`.
+// "[TYPE[[PLATFORM]][,...]:]KEY=VALUE", appended to `out`. kInvalidArgument; so is one for a list of
+// images, which a build for one platform does not make.
 Status ParseAnnotation(const std::string& text, std::vector<BuildAnnotation>& out);
 // An attribute of an output: "annotation[-TYPE][[PLATFORM]].KEY".
 bool IsAnnotationField(std::string_view name);
 Status ParseAnnotationField(const std::string& name, const std::string& value,
                             std::vector<BuildAnnotation>& out);
 
-// Those for an image of these bytes of configuration. kInvalidArgument: one is for a list of
-// images, which a build for one platform does not make.
+// Those for an image of these bytes of configuration.
 Result<engine::ImageAnnotations> AnnotationsOf(const std::vector<BuildAnnotation>& annotations,
                                                const std::string& config);
 

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/descriptor.h"
 #include "base/fd.h"
 
 namespace skiff::cli {
@@ -66,12 +67,7 @@ Status UnpackContext(Context& context, const InputFile& input, BuildRequest& req
     return Fail(Code::kInvalidArgument, "standard input is compressed, but no tar archive");
   }
   SKIFF_ASSIGN(const Fd root, request.unpacked->OpenRoot());
-  std::string path(4096, '\0');
-  const std::string link = "/proc/self/fd/" + std::to_string(root.get());
-  const ssize_t length = ::readlink(link.c_str(), path.data(), path.size());
-  if (length < 0) return FailErrno("cannot find the folder of the context");
-  path.resize(static_cast<size_t>(length));
-  request.context = path;
+  SKIFF_ASSIGN(request.context, PathOfDescriptor(root.get(), "the folder of the context"));
   return {};
 }
 

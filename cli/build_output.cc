@@ -92,6 +92,7 @@ class OutputReader {
 
   Status Add(const Fields& fields) {
     const size_t before = outputs_.list.size();
+    outputs_.annotated = outputs_.annotated || !fields.annotations.empty();
     SKIFF_TRY(Choose(fields));
     for (size_t i = before; i < outputs_.list.size(); ++i) {
       auto& list = outputs_.list[i].annotations;

@@ -22,7 +22,7 @@ struct BuildOutputs {
   bool store = true;               // The image stays here, with its names.
   std::vector<std::string> names;  // Of --tag and of outputs.
   std::vector<BuildOutput> list;   // What there is beside the store.
-  bool annotated = false;          // By flags.
+  bool annotated = false;          // By flags or by one of `list`.
 
   // The image has to be in the store, at least for as long as it is written.
   bool needs_image() const;

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <thread>
 
+#include "base/descriptor.h"
 #include "base/fd.h"
 #include "cli/build_steps.h"
 
@@ -59,9 +60,7 @@ class TtyReporter : public BuildStepTracker {
   }
   void StopTicking() {
     if (!ticker_.joinable()) return;
-    const uint64_t one = 1;
-    [[maybe_unused]] const Status woken =
-        WriteAll(wake_.get(), {reinterpret_cast<const char*>(&one), sizeof one}, "an event");
+    RaiseEvent(wake_);
     ticker_.join();
   }
 

@@ -12,7 +12,7 @@
 namespace skiff::cli {
 namespace {
 
-constexpr Column kColumns[] = {{"Name", "VARIABLE"},
+constexpr Column kConfirmedColumns[] = {{"Name", "VARIABLE"},
                                {"Value", "VALUE"},
                                {"Source", "SOURCE"},
                                {"Required", "REQUIRED"},
@@ -55,7 +55,7 @@ Status ConfirmVariables(Context& context, const schema::LoadResult& model) {
                     {"DefaultValue", use.fallback}});
   }
   if (rows.empty()) return {};
-  SKIFF_ASSIGN(const std::string table, RenderListing(kColumns, rows, {}));
+  SKIFF_ASSIGN(const std::string table, RenderListing(kConfirmedColumns, rows, {}));
   context.PrintError("The project uses these variables:\n" + table +
                      "Do you want to proceed with them? [Y/n] ");
   return context.ReadYes(true) ? Status() : Cancelled();

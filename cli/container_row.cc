@@ -15,7 +15,7 @@ using Json = nlohmann::ordered_json;
 
 constexpr size_t kMountWidth = 15;
 
-constexpr Column kColumns[] = {
+constexpr Column kContainerColumns[] = {
     {"ID", "CONTAINER ID"},
     {"Image", "IMAGE"},
     {"Command", "COMMAND"},
@@ -45,7 +45,7 @@ std::string MountsText(const engine::Container& container, bool whole) {
 }  // namespace
 
 std::span<const Column> ContainerColumns() {
-  return kColumns;
+  return kContainerColumns;
 }
 
 Json ContainerRow(const engine::Container& container, int64_t now, bool whole) {

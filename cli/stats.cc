@@ -18,7 +18,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr Column kColumns[] = {
+constexpr Column kStatsColumns[] = {
     {"ID", "CONTAINER ID"},
     {"Name", "NAME"},
     {"CPUPerc", "CPU %"},
@@ -118,7 +118,7 @@ Result<int> Show(Context& context, const Arguments& arguments, int interrupted, 
                            arguments.Bool("no-trunc")));
     }
     SKIFF_ASSIGN(const std::string text,
-                 RenderListing(kColumns, rows, {.format = arguments.Text("format")}));
+                 RenderListing(kStatsColumns, rows, {.format = arguments.Text("format")}));
     SKIFF_TRY(context.Print(redraw ? Redrawn(text) : text));
     if (!stream) return 0;
   }

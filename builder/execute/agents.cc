@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -12,6 +11,7 @@
 #include <array>
 #include <list>
 
+#include "base/descriptor.h"
 #include "base/text.h"
 
 namespace skiff::builder {
@@ -19,6 +19,7 @@ namespace {
 
 constexpr size_t kMaximumKey = 64u << 10;  // Bytes; what a pipe holds.
 constexpr const char* kSocketName = "agent";
+constexpr size_t kMaximumConnections = 64;  // Of a step; more wait.
 
 std::string Absolute(const std::string& folder, std::string_view path) {
   return path.starts_with('/') ? std::string(path) : folder + "/" + std::string(path);
@@ -36,8 +37,9 @@ Result<sockaddr_un> AddressOf(int folder, const std::string& name) {
   return address;
 }
 
+// It blocks nowhere: not even an agent that has stopped keeps a build from ending.
 Result<Fd> MakeSocket() {
-  Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd) return FailErrno("cannot make a socket");
   return fd;
 }
@@ -128,8 +130,10 @@ Status KeyAgent::AddKey(const Options& options, const std::string& file) {
 
 Result<KeyAgent> KeyAgent::Start(const Options& options) {
   ProgramCall call;
-  // It ends with the program it starts, and that one with its input.
-  call.arguments = {"ssh-agent", "-a", kSocketName, "sh", "-c", "echo $SSH_AGENT_PID; exec cat"};
+  // Ended by the shell it starts once the input of that has ended, so that it does not outlive this
+  // process, however that ends; what the terminal sends to both is not for them.
+  call.arguments = {"ssh-agent", "-a", kSocketName, "sh", "-c",
+                    "trap '' HUP INT QUIT TERM; echo; cat; kill $SSH_AGENT_PID"};
   call.environment = options.environment;
   call.folder = options.folder;
   auto program = BackgroundProgram::Start(call);
@@ -138,18 +142,10 @@ Result<KeyAgent> KeyAgent::Start(const Options& options) {
                     .With("install the package openssh-client"));
   }
   if (!program) return Fail(std::move(program.error()));
-  SKIFF_ASSIGN(const std::string line, program->ReadLine(options.cancel_fd));
+  SKIFF_TRY(program->ReadLine(options.cancel_fd));
   KeyAgent agent(std::move(*program), options.folder + "/" + kSocketName);
-  const auto pid = ParseNumber<pid_t>(line);
-  if (!pid || *pid <= 0) return Fail(Code::kUnavailable, "ssh-agent has not started");
-  agent.pid_ = *pid;
   for (const std::string& key : options.keys) SKIFF_TRY(AddKey(options, key));
   return agent;
-}
-
-// The agent would look for its starter every few seconds only.
-KeyAgent::~KeyAgent() {
-  if (pid_ > 0) ::kill(pid_, SIGTERM);
 }
 
 // ---- AgentRelay --------------------------------------------------------------------------------
@@ -168,7 +164,6 @@ Result<std::unique_ptr<AgentRelay>> AgentRelay::Start(const Options& options) {
       ::listen(relay->listener_.get(), SOMAXCONN) != 0) {
     return FailErrno("cannot make a socket for an agent");
   }
-  SKIFF_TRY(SetNonBlocking(relay->listener_.get(), true));
   relay->stop_ = Fd(::eventfd(0, EFD_CLOEXEC));
   if (!relay->stop_) return FailErrno("cannot make an event");
   relay->thread_ = std::thread([served = relay.get()] { served->Serve(); });
@@ -177,9 +172,7 @@ Result<std::unique_ptr<AgentRelay>> AgentRelay::Start(const Options& options) {
 
 AgentRelay::~AgentRelay() {
   if (!thread_.joinable()) return;
-  const uint64_t one = 1;
-  [[maybe_unused]] const Status written =
-      WriteAll(stop_.get(), {reinterpret_cast<const char*>(&one), sizeof one}, "an event");
+  RaiseEvent(stop_);
   thread_.join();
 }
 
@@ -187,7 +180,9 @@ AgentRelay::~AgentRelay() {
 void AgentRelay::Serve() {
   std::list<Connection> connections;
   for (;;) {
-    std::vector<pollfd> fds = {{stop_.get(), POLLIN, 0}, {listener_.get(), POLLIN, 0}};
+    const bool full = connections.size() >= kMaximumConnections;
+    std::vector<pollfd> fds = {{stop_.get(), POLLIN, 0},
+                               {full ? -1 : listener_.get(), POLLIN, 0}};
     for (const Connection& connection : connections) {
       for (const Direction& way : connection.ways) fds.push_back(way.Wanted());
     }

@@ -4,7 +4,6 @@
 #include <memory>
 #include <string>
 #include <thread>
-#include <utility>
 #include <vector>
 
 #include "base/error.h"
@@ -28,12 +27,6 @@ class KeyAgent {
   // kNotFound: a file, or ssh-agent is not installed; kInvalidArgument: no key, or one with a
   // passphrase; kCancelled.
   static Result<KeyAgent> Start(const Options& options);
-  KeyAgent(KeyAgent&& other) noexcept
-      : program_(std::move(other.program_)),
-        socket_(std::move(other.socket_)),
-        pid_(std::exchange(other.pid_, -1)) {}
-  ~KeyAgent();
-
   const std::string& socket() const { return socket_; }
 
  private:
@@ -43,7 +36,6 @@ class KeyAgent {
 
   BackgroundProgram program_;
   std::string socket_;
-  pid_t pid_ = -1;
 };
 
 // A socket whose connections lead to the agent at another one. Agents look at who connects: with

@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "base/descriptor.h"
 #include "base/failpoint.h"
 #include "base/identity.h"
 #include "base/root_path.h"
@@ -31,7 +32,8 @@ Result<RemoteContext> Opened(std::unique_ptr<engine::WritableLayer> tree,
     if (!below) return Fail(Code::kNotFound, "the repository has no folder '" + subdir + "'");
     context.root = std::move(*below);
   }
-  SKIFF_ASSIGN(context.folder, FolderOf(context.root.get()));
+  SKIFF_ASSIGN(context.folder,
+               PathOfDescriptor(context.root.get(), "the folder of what was fetched"));
   context.tree = std::move(tree);
   return context;
 }
@@ -44,7 +46,8 @@ Result<RemoteContext> FetchRepository(engine::Engine& engine, const std::string&
   SKIFF_ASSIGN(auto tree, engine.CreateLayer({}));
   {
     SKIFF_ASSIGN(const Fd root, tree->OpenRoot());
-    SKIFF_ASSIGN(const std::string folder, FolderOf(root.get()));
+    SKIFF_ASSIGN(const std::string folder,
+                 PathOfDescriptor(root.get(), "the folder of what was fetched"));
     SKIFF_TRY(FetchGit(address, commit, folder, address.keep_git_dir.value_or(false), git));
   }
   return Opened(std::move(tree), address.subdir);

@@ -4,6 +4,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/descriptor.h"
 #include "base/atomic_file.h"
 #include "base/failpoint.h"
 #include "base/identity.h"
@@ -84,15 +85,6 @@ std::string FileNameOf(std::string_view url) {
   const bool usable = !name.empty() && name != "." && name != ".." &&
                       name.find('\0') == std::string_view::npos;
   return usable ? std::string(name) : "__unnamed__";
-}
-
-Result<std::string> FolderOf(int fd) {
-  std::string path(4096, '\0');
-  const std::string link = "/proc/self/fd/" + std::to_string(fd);
-  const ssize_t length = ::readlink(link.c_str(), path.data(), path.size());
-  if (length < 0) return FailErrno("cannot find the folder of what was fetched");
-  path.resize(static_cast<size_t>(length));
-  return path;
 }
 
 Result<GitOptions> BuildSession::GitOptionsOf() const {
@@ -198,7 +190,8 @@ Status BuildSession::Fetch(const StepPlace& place, RemoteSource& remote) {
     OpenedSource opened;
     SKIFF_ASSIGN(opened.layer, shared_.engine().CreateLayer({}));
     SKIFF_ASSIGN(opened.fd, opened.layer->OpenRoot());
-    SKIFF_ASSIGN(const std::string folder, FolderOf(opened.fd.get()));
+    SKIFF_ASSIGN(const std::string folder,
+                 PathOfDescriptor(opened.fd.get(), "the folder of what was fetched"));
     SKIFF_ASSIGN(const GitOptions options, GitOptionsOf());
     SKIFF_TRY(FetchGit(remote.git, remote.commit, folder, remote.keep_git_dir, options));
     opened.root = {opened.fd.get(), nullptr};

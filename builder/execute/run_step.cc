@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <thread>
 
+#include "base/descriptor.h"
 #include "base/failpoint.h"
 #include "base/text.h"
 #include "base/trace.h"
@@ -73,13 +74,6 @@ Status PumpAll(const Fd& out, const Fd& err, const Fd& done, BuildProgress& prog
     for (Output& output : outputs) SKIFF_TRY(Pump(output, progress, step));
   }
   return {};
-}
-
-void Signal(const Fd& event) {
-  const uint64_t one = 1;
-  // A full counter is readable already.
-  [[maybe_unused]] const Status written =
-      WriteAll(event.get(), {reinterpret_cast<const char*>(&one), sizeof one}, "an event");
 }
 
 void AddMountKey(StepKey& key, const Mount& mount) {
@@ -221,7 +215,7 @@ Result<int> BuildSession::Follow(engine::Session& session, const Fd& out, const 
   Status pumped;
   std::thread reader([&] { pumped = PumpAll(out, err, done, progress_, progress); });
   Result<int> code = AwaitEnd(session);
-  Signal(done);
+  RaiseEvent(done);
   reader.join();
   if (code && !pumped) return Fail(pumped.error());
   return code;

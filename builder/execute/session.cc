@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <thread>
 
+#include "base/descriptor.h"
 #include "base/text.h"
 #include "base/trace.h"
 
@@ -22,10 +23,7 @@ std::string FromTitle(const PlannedStage& stage, const std::string& reference) {
 }  // namespace
 
 void BuildSession::Stop() {
-  const uint64_t one = 1;
-  // A full counter is readable already.
-  [[maybe_unused]] const Status written =
-      WriteAll(stop_.get(), {reinterpret_cast<const char*>(&one), sizeof one}, "an event");
+  RaiseEvent(stop_);
 }
 
 bool BuildSession::Stopped() const {

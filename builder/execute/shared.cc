@@ -1,19 +1,13 @@
 #include "builder/execute/shared.h"
 
-#include <unistd.h>
-
+#include "base/descriptor.h"
 #include "base/identity.h"
 
 namespace skiff::builder {
 
 Result<std::string> FolderOf(engine::WritableLayer& layer) {
   SKIFF_ASSIGN(const Fd root, layer.OpenRoot());
-  std::string path(4096, '\0');
-  const std::string link = "/proc/self/fd/" + std::to_string(root.get());
-  const ssize_t length = ::readlink(link.c_str(), path.data(), path.size());
-  if (length < 0) return FailErrno("cannot find the folder of a layer");
-  path.resize(static_cast<size_t>(length));
-  return path;
+  return PathOfDescriptor(root.get(), "the folder of a layer");
 }
 
 template <typename T>

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "base/atomic_file.h"
+#include "base/descriptor.h"
 #include "base/failpoint.h"
 #include "base/fd.h"
 #include "base/identity.h"
@@ -432,11 +433,7 @@ Result<Mount> EmbeddedEngine::ResolveMount(const MountRequest& request,
   SKIFF_ASSIGN(const Fd root, OpenFile(mount.source, O_PATH | O_DIRECTORY));
   SKIFF_ASSIGN(const Fd inside, OpenInRoot(root.get(), request.subpath, O_PATH));
   // Where it really lies: links on the way have been followed inside the volume.
-  char target[4096];
-  const std::string link = "/proc/self/fd/" + std::to_string(inside.get());
-  const ssize_t length = ::readlink(link.c_str(), target, sizeof target);
-  if (length < 0) return FailErrno("cannot find '" + request.subpath + "'");
-  mount.source.assign(target, static_cast<size_t>(length));
+  SKIFF_ASSIGN(mount.source, PathOfDescriptor(inside.get(), "'" + request.subpath + "'"));
   return mount;
 }
 

@@ -76,12 +76,18 @@ TEST_F(BuildAnnotationsTest, ARegistryGetsThem) {
 TEST_F(BuildAnnotationsTest, WhatHasNoPlaceIsSaid) {
   EXPECT_THAT(Build({"--annotation", "key=value"}).err,
               HasSubstr("warning: annotations are part of what is pushed or written by --output"));
+  EXPECT_THAT(Build({"-o", "type=image,annotation.key=value"}).err,
+              HasSubstr("warning: annotations are part of what is pushed or written by --output"));
   EXPECT_THAT(Build({"--annotation", "key"}).err,
               HasSubstr("invalid annotation \"key\", expected key=value"));
   EXPECT_THAT(Build({"--annotation", "manifst:key=value"}).err,
               HasSubstr("unknown annotation type \"manifst\""));
-  EXPECT_THAT(Build({"--annotation", "index:key=value", "-o", "type=oci,dest=x.tar"}).err,
+  // Before anything is built.
+  const Outcome of_list =
+      Build({"--progress=plain", "--annotation", "index:key=value", "-o", "type=oci,dest=x.tar"});
+  EXPECT_THAT(of_list.err,
               HasSubstr("index annotations not supported for single platform export"));
+  EXPECT_EQ(of_list.err.find("COPY"), std::string::npos) << of_list;
 }
 
 }  // namespace

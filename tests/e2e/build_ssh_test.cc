@@ -53,10 +53,11 @@ class BuildSshTest : public SkiffTest {
     for (const auto& [name, value] : variables) options.environment[name] = value;
     return Skiff(words, options);
   }
-  // Agents that hold a socket in this test's folders.
+  // Agents that commands of this test have started: they have its folders in their environment.
   size_t Agents() {
-    return Lines(Sh("for p in /proc/[0-9]*; do case \"$(readlink $p/cwd)\" in " + directory() +
-                    "*) cat $p/comm;; esac; done 2>/dev/null | grep -x ssh-agent; true").out)
+    return Lines(Sh("for p in /proc/[0-9]*; do test \"$(cat $p/comm)\" = ssh-agent && grep -q " +
+                    directory() + " $p/environ && echo $p; done 2>/dev/null; true")
+                     .out)
         .size();
   }
 };
@@ -75,7 +76,12 @@ TEST_F(BuildSshTest, KeysInFilesAreInAnAgentForTheBuild) {
 }
 
 TEST_F(BuildSshTest, AnAgentServesWhomTheMountNames) {
-  Sh("eval $(ssh-agent -a agent) && echo $SSH_AGENT_PID > pid && ssh-add -q key");
+  ProcessOptions options;
+  options.environment = environment();
+  options.directory = project_directory();
+  Process agent = Process::Start({"/usr/bin/ssh-agent", "-D", "-a", "agent"}, options);
+  ASSERT_TRUE(agent.AwaitOutput("SSH_AUTH_SOCK"));
+  Sh("SSH_AUTH_SOCK=agent ssh-add -q key");
   WriteRun(std::string("USER 1234\n") +
            "RUN --mount=type=ssh,id=mine,target=/agent,uid=1234,gid=7,mode=0640 " + kAdd +
            " -l && stat -c %A-%u-%g /agent");
@@ -88,7 +94,22 @@ TEST_F(BuildSshTest, AnAgentServesWhomTheMountNames) {
   const Outcome by_variable =
       Build({"--ssh", "default"}, {{"SSH_AUTH_SOCK", project_directory() + "/agent"}});
   EXPECT_THAT(by_variable.err, HasSubstr("comment-of-key"));
-  Sh("kill $(cat pid)");
+}
+
+TEST_F(BuildSshTest, TheAgentGoesWithABuildThatIsKilled) {
+  // The title of the step does not say "waits".
+  WriteRun("RUN --mount=type=ssh echo wai\"\"ts && sleep 1000");
+  ProcessOptions options;
+  options.environment = environment();
+  Process build = StartSkiff({"docker", "build", "--network", "none", "--progress=plain", "--ssh",
+                              "default=key", "."},
+                             options);
+  ASSERT_TRUE(build.AwaitOutput("waits"));
+  EXPECT_EQ(Agents(), 1u);
+  build.Signal(SIGKILL);
+  build.Finish();
+  EXPECT_TRUE(Eventually([&] { return Agents() == 0; }));
+  EXPECT_THAT(Skiff({"system", "check", "--repair"}), Succeeds());
 }
 
 TEST_F(BuildSshTest, ComposeFilesNameKeys) {
