@@ -95,6 +95,12 @@ struct BuiltImage {
   std::vector<std::string> layers;
 };
 
+struct BuiltImages {
+  std::vector<BuiltImage> images;  // One for each plan.
+  size_t main = 0;                 // The one that is meant where there can be but one.
+  const BuiltImage& result() const { return images[main]; }
+};
+
 // ---- Contexts at addresses ----------------------------------------------------------------------
 
 struct BuilderOptions;
@@ -158,9 +164,11 @@ class Builder {
 
   // Base images: those the engine has; others (with `pull`: all) are pulled. Each is resolved once.
   ImageResolver Images(bool pull, BuildProgress& progress);
-  // The image stands when it returns; it is durable after the engine's Commit().
-  Result<BuiltImage> Build(const BuildPlan& plan, const BuildSettings& settings,
-                           BuildProgress& progress);
+  // Plans of one file for different platforms. The images stand when it returns, under the names of
+  // the settings, which mean the one for this machine (or else the first) where an image is run; they
+  // are durable after the engine's Commit().
+  Result<BuiltImages> Build(const std::vector<BuildPlan>& plans, const BuildSettings& settings,
+                            BuildProgress& progress);
 
   // Once all builds are done: when they have made layers, those of the cache that have not been used
   // for longest are given up until no more than the limit remain. In effect after Commit().
@@ -172,11 +180,16 @@ class Builder {
   std::unique_ptr<Shared> shared_;
 };
 
-// The files of an image of these layers into a folder, owned by who runs this: --output type=local.
-Status ExportFiles(engine::Engine& engine, const std::vector<std::string>& layers,
+// What an image of these layers shows, in a folder of what is written ("": at its top).
+struct ExportedFiles {
+  std::vector<std::string> layers;
+  std::string folder;
+};
+// Into a folder, owned by who runs this: --output type=local.
+Status ExportFiles(engine::Engine& engine, const std::vector<ExportedFiles>& files,
                    const std::string& folder);
-// The same as a plain tar stream, owners kept: --output type=tar.
-Status ExportTar(engine::Engine& engine, const std::vector<std::string>& layers, int fd);
+// As a plain tar stream, owners kept: --output type=tar.
+Status ExportTar(engine::Engine& engine, const std::vector<ExportedFiles>& files, int fd);
 
 // ---- The cache ----------------------------------------------------------------------------------
 

@@ -106,6 +106,11 @@ Platform HostPlatform() {
   return platform;
 }
 
+bool IsOfHost(const Platform& platform) {
+  const Platform host = HostPlatform();
+  return platform.os == host.os && platform.architecture == host.architecture;
+}
+
 Result<Platform> ParsePlatform(std::string_view text) {
   const auto fail = [&](std::string_view why) {
     return Fail(Code::kInvalidArgument,

@@ -17,6 +17,8 @@ struct Platform {
 
 // The machine this runs on.
 Platform HostPlatform();
+// The same system and architecture.
+bool IsOfHost(const Platform& platform);
 // "linux/arm/v7", "linux", "arm64", "x86_64", "windows(10.0.17763)/amd64" (containerd's grammar and
 // its aliases). What is left out is the host's.
 Result<Platform> ParsePlatform(std::string_view text);

@@ -15,17 +15,16 @@ Result<BuildAnnotation> ParseType(std::string_view word) {
   BuildAnnotation annotation;
   const size_t bracket = word.find('[');
   const std::string_view type = word.substr(0, bracket);
-  if (type == "index" || type == "index-descriptor") {
-    return Fail(Error(Code::kInvalidArgument,
-                      "index annotations not supported for single platform export")
-                    .With("manifest:KEY=VALUE annotates the image"));
-  }
-  annotation.of_descriptor = type == "manifest-descriptor";
+  annotation.of_index = type == "index" || type == "index-descriptor";
+  annotation.of_descriptor = type == "manifest-descriptor" || type == "index-descriptor";
+  const bool known =
+      type.empty() || type == "manifest" || annotation.of_index || annotation.of_descriptor;
   const bool closed = bracket == std::string_view::npos || word.ends_with(']');
-  if ((!type.empty() && type != "manifest" && !annotation.of_descriptor) || !closed) {
+  if (!known || !closed || (annotation.of_index && bracket != std::string_view::npos)) {
     return Fail(
         Error(Code::kInvalidArgument, fmt::format("unknown annotation type \"{}\"", word))
-            .With("use manifest or manifest-descriptor, each with or without [PLATFORM]"));
+            .With("use manifest or manifest-descriptor, each with or without [PLATFORM], index or "
+                  "index-descriptor"));
   }
   if (bracket != std::string_view::npos) {
     SKIFF_ASSIGN(annotation.platform,
@@ -82,6 +81,7 @@ Result<engine::ImageAnnotations> AnnotationsOf(const std::vector<BuildAnnotation
   if (annotations.empty()) return out;
   SKIFF_ASSIGN(const engine::ImageDocument document, engine::ReadImageDocument(config));
   for (const BuildAnnotation& annotation : annotations) {
+    if (annotation.of_index) continue;
     if (annotation.platform && (annotation.platform->os != document.os ||
                                 annotation.platform->architecture != document.architecture ||
                                 annotation.platform->variant != document.variant)) {
@@ -91,6 +91,26 @@ Result<engine::ImageAnnotations> AnnotationsOf(const std::vector<BuildAnnotation
     place.insert_or_assign(annotation.key, annotation.value);
   }
   return out;
+}
+
+engine::ListAnnotations ListAnnotationsOf(const std::vector<BuildAnnotation>& annotations) {
+  engine::ListAnnotations out;
+  for (const BuildAnnotation& annotation : annotations) {
+    if (!annotation.of_index) continue;
+    auto& place = annotation.of_descriptor ? out.descriptor : out.list;
+    place.insert_or_assign(annotation.key, annotation.value);
+  }
+  return out;
+}
+
+Status RefuseListAnnotations(const std::vector<BuildAnnotation>& annotations) {
+  for (const BuildAnnotation& annotation : annotations) {
+    if (!annotation.of_index) continue;
+    return Fail(Error(Code::kInvalidArgument,
+                      "index annotations not supported for single platform export")
+                    .With("manifest:KEY=VALUE annotates the image"));
+  }
+  return {};
 }
 
 }  // namespace skiff::cli

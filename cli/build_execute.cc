@@ -91,9 +91,39 @@ std::string SummaryOf(const std::vector<builder::LintWarning>& warnings) {
 }
 
 struct Made {
-  builder::BuiltImage image;
+  builder::BuiltImage image;  // The one that names mean here.
   std::vector<builder::LintWarning> warnings;
 };
+
+// Each warning once: platforms have most in common.
+void AddWarnings(const builder::Linter& linter, std::vector<builder::LintWarning>& all) {
+  for (const builder::LintWarning& warning : linter.warnings()) {
+    const bool known = std::ranges::any_of(all, [&](const builder::LintWarning& other) {
+      return other.rule == warning.rule && other.message == warning.message &&
+             other.lines.first == warning.lines.first;
+    });
+    if (!known) all.push_back(warning);
+  }
+}
+
+// One plan for each platform.
+Result<std::vector<builder::BuildPlan>> PlanAll(Context& context, BuildRequest& request,
+                                                builder::ImageResolver images,
+                                                std::vector<builder::LintWarning>& warnings) {
+  request.options.images = std::move(images);
+  SKIFF_ASSIGN(const builder::LintOptions lint,
+               builder::LintOptionsOf(request.dockerfile, request.options));
+  SKIFF_ASSIGN(const auto all, PlanOptionsOf(context, request));
+  std::vector<builder::BuildPlan> plans;
+  for (const builder::PlanOptions& options : all) {
+    builder::Linter linter(lint);
+    SKIFF_ASSIGN(builder::BuildPlan plan, builder::PlanBuild(request.dockerfile, options, linter));
+    SKIFF_TRY(linter.Verdict());
+    AddWarnings(linter, warnings);
+    plans.push_back(std::move(plan));
+  }
+  return plans;
+}
 
 Result<Made> PlanAndBuild(Context& context, const Arguments& arguments, BuildRequest& request,
                           BuildReporter& reporter) {
@@ -101,19 +131,16 @@ Result<Made> PlanAndBuild(Context& context, const Arguments& arguments, BuildReq
   SKIFF_ASSIGN(const builder::BuilderOptions options, ReadBuilderOptions(context));
   builder::Builder builder(*engine, options);
   SKIFF_TRY(builder::CheckFrontend(request.dockerfile, request.options));
-  request.options.images = builder.Images(arguments.Bool("pull"), reporter);
-  SKIFF_ASSIGN(builder::LintOptions lint,
-               builder::LintOptionsOf(request.dockerfile, request.options));
-  builder::Linter linter(lint);
-  SKIFF_ASSIGN(const builder::BuildPlan plan,
-               builder::PlanBuild(request.dockerfile, request.options, linter));
   SKIFF_ASSIGN(builder::BuildSettings settings, ReadBuildSettings(context, arguments, request));
-  SKIFF_ASSIGN(const BuildOutputs outputs, ReadBuildOutputs(context, arguments));
+  SKIFF_ASSIGN(const BuildOutputs outputs,
+               ReadBuildOutputs(context, arguments, request.platforms.size() > 1));
   settings.keep_image = outputs.needs_image();
   settings.references = outputs.store ? outputs.names : std::vector<std::string>();
-  SKIFF_TRY(linter.Verdict());
   Made made;
-  auto image = builder.Build(plan, settings, reporter);
+  SKIFF_ASSIGN(const auto plans,
+               PlanAll(context, request, builder.Images(arguments.Bool("pull"), reporter),
+                       made.warnings));
+  auto built = builder.Build(plans, settings, reporter);
   Status finished = builder.Finish();
   for (const std::string& id : request.layout_images) {
     const auto removed = engine->RemoveImage(id, false);
@@ -121,16 +148,15 @@ Result<Made> PlanAndBuild(Context& context, const Arguments& arguments, BuildReq
   }
   // What was made before a failure stays in the cache.
   const Status committed = engine->Commit();
-  if (!image) return Fail(std::move(image.error()));
+  if (!built) return Fail(std::move(built.error()));
   SKIFF_TRY(finished);
   SKIFF_TRY(committed);
   if (outputs.annotated_in_vain()) {
     context.PrintError("warning: annotations are part of what is pushed or written by --output, not "
                        "of the image here\n");
   }
-  SKIFF_TRY(WriteBuildOutputs(context, outputs, *image, reporter));
-  made.image = std::move(*image);
-  made.warnings = linter.warnings();
+  SKIFF_TRY(WriteBuildOutputs(context, outputs, *built, reporter));
+  made.image = built->result();
   return made;
 }
 

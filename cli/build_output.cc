@@ -3,12 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "base/text.h"
 #include "cli/archive_output.h"
 #include "cli/flag_values.h"
 #include "cli/registry_config.h"
 #include "cli/terminal.h"
+#include "engine-core/image_config.h"
 #include "engine-core/references.h"
 
 namespace skiff::cli {
@@ -19,7 +21,7 @@ using Kind = BuildOutput::Kind;
 // What an output says and what is done anyway.
 constexpr std::string_view kHarmless[] = {
     "oci-mediatypes", "force-compression", "rewrite-timestamp", "unpack",
-    "store",          "buildinfo",         "context",           "platform-split",
+    "store",          "buildinfo",         "context",
 };
 
 // One --output as key and value; the short form is a folder, "-" a tar stream.
@@ -28,6 +30,7 @@ struct Fields {
   std::vector<std::string> names;
   bool push = false;
   bool tar = true;
+  std::optional<bool> split;
   std::vector<BuildAnnotation> annotations;
 };
 
@@ -47,6 +50,8 @@ Status ReadField(const std::string& key, const std::string& value, Fields& field
     fields.push = on;
   } else if (key == "tar") {
     fields.tar = on;
+  } else if (key == "platform-split") {
+    fields.split = on;
   } else if (key == "compression") {
     if (value != "uncompressed") {
       return Fail(Error(Code::kUnsupported, fmt::format("compression={} is not supported", value))
@@ -87,14 +92,21 @@ Result<Fields> Parse(const std::string& word) {
 class OutputReader {
  public:
   OutputReader(const Context& context, BuildOutputs& outputs,
-               std::vector<BuildAnnotation> annotations)
-      : context_(context), outputs_(outputs), annotations_(std::move(annotations)) {}
+               std::vector<BuildAnnotation> annotations, bool several)
+      : context_(context),
+        outputs_(outputs),
+        annotations_(std::move(annotations)),
+        several_(several) {}
 
   Status Add(const Fields& fields) {
     const size_t before = outputs_.list.size();
     outputs_.annotated = outputs_.annotated || !fields.annotations.empty();
+    if (several_ && fields.split == false) {
+      return Unsupported("platform-split=false of a build for several platforms");
+    }
     SKIFF_TRY(Choose(fields));
     for (size_t i = before; i < outputs_.list.size(); ++i) {
+      outputs_.list[i].split = fields.split.value_or(several_);
       auto& list = outputs_.list[i].annotations;
       list = annotations_;
       list.insert(list.end(), fields.annotations.begin(), fields.annotations.end());
@@ -129,6 +141,11 @@ class OutputReader {
     }
     if (fields.type == "oci") return Put(Kind::kOci, fields.path);
     if (fields.type == "docker") {
+      if (several_ && !fields.path.empty()) {
+        return Fail(Error(Code::kUnsupported,
+                          "docker exporter does not currently support exporting manifest lists")
+                        .With("type=oci does; without dest= the images are stored here"));
+      }
       if (!fields.path.empty()) return Put(Kind::kDocker, fields.path);
       outputs_.store = true;
       return {};
@@ -156,13 +173,14 @@ class OutputReader {
       }
     }
     if (!path.empty() && !path.starts_with('/')) path = context_.around().working_dir + "/" + path;
-    outputs_.list.push_back({kind, std::move(path), {}});
+    outputs_.list.push_back({kind, std::move(path), false, {}});
     return {};
   }
 
   const Context& context_;
   BuildOutputs& outputs_;
   std::vector<BuildAnnotation> annotations_;  // Of flags: every output has them.
+  bool several_;                              // Platforms.
   bool stdout_used_ = false;
 };
 
@@ -183,86 +201,137 @@ std::string TitleOf(Kind kind) {
   return "";
 }
 
-// The image here, or (with annotations) one that differs from it in its manifest.
-Result<engine::PushedImage> PushOne(Context& context, engine::Engine& engine,
-                                    const std::string& name, const builder::BuiltImage& image,
-                                    const engine::ImageAnnotations& annotations) {
-  SKIFF_ASSIGN(engine::RegistryAccess access, AccessToImage(context, name));
-  if (annotations.empty()) {
-    engine::PushOptions options;
-    options.access = std::move(access);
-    return engine.PushImage(name, options);
-  }
-  engine::ImagePlace place;
-  place.reference = name;
-  place.access = std::move(access);
-  return engine.SendImage(place, image.config, annotations);
-}
+// Writes the images of a build to one of its outputs.
+class OutputWriter {
+ public:
+  OutputWriter(Context& context, engine::Engine& engine, const BuildOutputs& outputs,
+               const builder::BuiltImages& built)
+      : context_(context), engine_(engine), outputs_(outputs), built_(built) {}
 
-Status Push(Context& context, engine::Engine& engine, const BuildOutputs& outputs,
-            const builder::BuiltImage& image, const engine::ImageAnnotations& annotations,
-            builder::BuildProgress& progress, int step) {
-  for (const std::string& name : outputs.names) {
-    SKIFF_ASSIGN(const engine::PushedImage pushed,
-                 PushOne(context, engine, name, image, annotations));
-    progress.Detail(step, fmt::format("pushing manifest for {}@{}", name, pushed.digest));
+  Status Write(const BuildOutput& output, builder::BuildProgress& progress) {
+    SKIFF_TRY(ReadAnnotations(output));
+    const int step = progress.Begin(TitleOf(output.kind));
+    Status written;
+    if (output.kind == Kind::kFolder) {
+      written = WriteFolder(output);
+    } else if (output.kind == Kind::kRegistry) {
+      written = Push(progress, step);
+    } else if (output.kind == Kind::kLayout) {
+      written = WriteLayout(output);
+    } else {
+      written = Save(output);
+    }
+    progress.End(step, written ? builder::StepOutcome::kDone : builder::StepOutcome::kFailed,
+                 written ? "" : written.error().Text());
+    return written;
   }
-  return {};
-}
 
-Status Save(Context& context, engine::Engine& engine, const BuildOutput& output,
-            const std::vector<std::string>& names, const builder::BuiltImage& image,
-            engine::ImageAnnotations annotations) {
-  SKIFF_ASSIGN(ArchiveOutput file, ArchiveOutput::Open(context, output.path));
-  if (output.kind == Kind::kTar) {
-    SKIFF_TRY(builder::ExportTar(engine, image.layers, file.fd()));
+ private:
+  Status ReadAnnotations(const BuildOutput& output) {
+    sent_.clear();
+    for (const builder::BuiltImage& image : built_.images) {
+      SKIFF_ASSIGN(engine::ImageAnnotations annotations,
+                   AnnotationsOf(output.annotations, image.config));
+      sent_.push_back({image.config, std::move(annotations)});
+    }
+    list_annotations_ = ListAnnotationsOf(output.annotations);
+    return {};
+  }
+
+  // "linux_arm64"
+  static Result<std::string> FolderOf(const builder::BuiltImage& image) {
+    SKIFF_ASSIGN(const engine::ImageDocument document, engine::ReadImageDocument(image.config));
+    std::string name = builder::FormatFullPlatform(
+        {document.os, document.architecture, document.variant, document.os_version});
+    std::ranges::replace(name, '/', '_');
+    return name;
+  }
+
+  Result<std::vector<builder::ExportedFiles>> Files(const BuildOutput& output) const {
+    std::vector<builder::ExportedFiles> files;
+    for (const builder::BuiltImage& image : built_.images) {
+      builder::ExportedFiles one{image.layers, ""};
+      if (output.split) {
+        SKIFF_ASSIGN(one.folder, FolderOf(image));
+      }
+      files.push_back(std::move(one));
+    }
+    return files;
+  }
+
+  Status WriteFolder(const BuildOutput& output) const {
+    SKIFF_ASSIGN(const auto files, Files(output));
+    return builder::ExportFiles(engine_, files, output.path);
+  }
+
+  Status Push(builder::BuildProgress& progress, int step) {
+    for (const std::string& name : outputs_.names) {
+      SKIFF_ASSIGN(const engine::PushedImage pushed, PushOne(name));
+      progress.Detail(step, fmt::format("pushing manifest for {}@{}", name, pushed.digest));
+    }
+    return {};
+  }
+
+  // What the name means here, or (with annotations) what differs from it in its manifests.
+  Result<engine::PushedImage> PushOne(const std::string& name) {
+    SKIFF_ASSIGN(engine::RegistryAccess access, AccessToImage(context_, name));
+    const bool plain =
+        list_annotations_.empty() &&
+        std::ranges::all_of(sent_, [](const auto& image) { return image.annotations.empty(); });
+    if (plain) {
+      engine::PushOptions options;
+      options.access = std::move(access);
+      return engine_.PushImage(name, options);
+    }
+    engine::ImagePlace place;
+    place.reference = name;
+    place.access = std::move(access);
+    return engine_.SendImages(place, sent_, list_annotations_);
+  }
+
+  Status Save(const BuildOutput& output) {
+    SKIFF_ASSIGN(ArchiveOutput file, ArchiveOutput::Open(context_, output.path));
+    if (output.kind == Kind::kTar) {
+      SKIFF_ASSIGN(const auto files, Files(output));
+      SKIFF_TRY(builder::ExportTar(engine_, files, file.fd()));
+      return file.Finish();
+    }
+    engine::SaveOptions options;
+    options.format = output.kind == Kind::kOci ? engine::ArchiveFormat::kOci
+                                               : engine::ArchiveFormat::kDocker;
+    options.names = outputs_.names;
+    options.list_annotations = list_annotations_;
+    for (size_t i = 0; i < built_.images.size(); ++i) {
+      const std::string& id = built_.images[i].id;
+      if (!sent_[i].annotations.empty()) options.annotations[id] = sent_[i].annotations;
+      if (i != built_.main) options.other_platforms.push_back(id);
+    }
+    SKIFF_TRY(engine_.SaveImages(file.fd(), {built_.result().id}, options));
     return file.Finish();
   }
-  engine::SaveOptions options;
-  options.format = output.kind == Kind::kOci ? engine::ArchiveFormat::kOci
-                                             : engine::ArchiveFormat::kDocker;
-  options.names = names;
-  options.annotations = std::move(annotations);
-  SKIFF_TRY(engine.SaveImages(file.fd(), {image.id}, options));
-  return file.Finish();
-}
 
-// Under each of its tags, or none.
-Status WriteLayout(engine::Engine& engine, const BuildOutput& output,
-                   const std::vector<std::string>& names, const builder::BuiltImage& image,
-                   const engine::ImageAnnotations& annotations) {
-  engine::ImagePlace place;
-  place.folder = output.path;
-  for (size_t i = 0; i == 0 || i < names.size(); ++i) {
-    if (i < names.size()) {
-      SKIFF_ASSIGN(const engine::Reference name, engine::ParseReference(names[i]));
-      place.reference = name.tag;
+  // Under each of its tags, or none.
+  Status WriteLayout(const BuildOutput& output) {
+    const std::vector<std::string>& names = outputs_.names;
+    engine::ImagePlace place;
+    place.folder = output.path;
+    for (size_t i = 0; i == 0 || i < names.size(); ++i) {
+      if (i < names.size()) {
+        SKIFF_ASSIGN(const engine::Reference name, engine::ParseReference(names[i]));
+        place.reference = name.tag;
+      }
+      SKIFF_TRY(engine_.SendImages(place, sent_, list_annotations_));
     }
-    SKIFF_TRY(engine.SendImage(place, image.config, annotations));
+    return {};
   }
-  return {};
-}
 
-Status WriteOne(Context& context, engine::Engine& engine, const BuildOutputs& outputs,
-                const BuildOutput& output, const builder::BuiltImage& image,
-                builder::BuildProgress& progress) {
-  SKIFF_ASSIGN(const engine::ImageAnnotations annotations,
-               AnnotationsOf(output.annotations, image.config));
-  const int step = progress.Begin(TitleOf(output.kind));
-  Status written;
-  if (output.kind == Kind::kFolder) {
-    written = builder::ExportFiles(engine, image.layers, output.path);
-  } else if (output.kind == Kind::kRegistry) {
-    written = Push(context, engine, outputs, image, annotations, progress, step);
-  } else if (output.kind == Kind::kLayout) {
-    written = WriteLayout(engine, output, outputs.names, image, annotations);
-  } else {
-    written = Save(context, engine, output, outputs.names, image, annotations);
-  }
-  progress.End(step, written ? builder::StepOutcome::kDone : builder::StepOutcome::kFailed,
-               written ? "" : written.error().Text());
-  return written;
-}
+  Context& context_;
+  engine::Engine& engine_;
+  const BuildOutputs& outputs_;
+  const builder::BuiltImages& built_;
+  std::vector<engine::SentImage> sent_;  // As this output annotates them.
+  engine::ListAnnotations list_annotations_;
+};
 
 }  // namespace
 
@@ -278,7 +347,8 @@ bool BuildOutputs::needs_image() const {
          });
 }
 
-Result<BuildOutputs> ReadBuildOutputs(const Context& context, const Arguments& arguments) {
+Result<BuildOutputs> ReadBuildOutputs(const Context& context, const Arguments& arguments,
+                                      bool several) {
   BuildOutputs outputs;
   outputs.names = arguments.List("tag");
   const std::vector<std::string>& words = arguments.List("output");
@@ -289,7 +359,7 @@ Result<BuildOutputs> ReadBuildOutputs(const Context& context, const Arguments& a
     SKIFF_TRY(ParseAnnotation(text, annotations));
   }
   outputs.annotated = !annotations.empty();
-  OutputReader reader(context, outputs, std::move(annotations));
+  OutputReader reader(context, outputs, annotations, several);
   for (const std::string& word : words) {
     SKIFF_ASSIGN(const Fields fields, Parse(word));
     SKIFF_TRY(reader.Add(fields));
@@ -298,6 +368,12 @@ Result<BuildOutputs> ReadBuildOutputs(const Context& context, const Arguments& a
     Fields fields;
     fields.type = "registry";
     SKIFF_TRY(reader.Add(fields));
+  }
+  if (!several) {
+    SKIFF_TRY(RefuseListAnnotations(annotations));
+    for (const BuildOutput& output : outputs.list) {
+      SKIFF_TRY(RefuseListAnnotations(output.annotations));
+    }
   }
   const bool pushes = std::ranges::any_of(outputs.list, [](const BuildOutput& output) {
     return output.kind == Kind::kRegistry;
@@ -310,17 +386,20 @@ Result<BuildOutputs> ReadBuildOutputs(const Context& context, const Arguments& a
 }
 
 Status WriteBuildOutputs(Context& context, const BuildOutputs& outputs,
-                         const builder::BuiltImage& image, builder::BuildProgress& progress) {
+                         const builder::BuiltImages& built, builder::BuildProgress& progress) {
   SKIFF_ASSIGN(engine::Engine * engine, context.Engine());
   Status written;
+  OutputWriter writer(context, *engine, outputs, built);
   for (const BuildOutput& output : outputs.list) {
-    written = WriteOne(context, *engine, outputs, output, image, progress);
+    written = writer.Write(output, progress);
     if (!written) break;
   }
-  if (!outputs.store && outputs.needs_image() && !image.existed) {
+  if (outputs.store || !outputs.needs_image()) return written;
+  for (const builder::BuiltImage& image : built.images) {
+    if (image.existed) continue;
     SKIFF_TRY(engine->RemoveImage(image.id, false));
-    SKIFF_TRY(engine->Commit());
   }
+  SKIFF_TRY(engine->Commit());
   return written;
 }
 

@@ -16,6 +16,7 @@ struct BuildOutput {
   enum class Kind { kFolder, kTar, kDocker, kOci, kLayout, kRegistry };
   Kind kind = Kind::kFolder;
   std::string path;  // Absolute; "" of an archive: standard output.
+  bool split = false;  // Of files: each platform's in a folder of its own.
   std::vector<BuildAnnotation> annotations;  // Of --annotation and of its own.
 };
 struct BuildOutputs {
@@ -29,10 +30,12 @@ struct BuildOutputs {
   // Annotations were given, and no output has a place for them.
   bool annotated_in_vain() const;
 };
-Result<BuildOutputs> ReadBuildOutputs(const Context& context, const Arguments& arguments);
+// `several`: platforms.
+Result<BuildOutputs> ReadBuildOutputs(const Context& context, const Arguments& arguments,
+                                      bool several);
 
 // Everything but the store, one after the other; each is a step of `progress`.
 Status WriteBuildOutputs(Context& context, const BuildOutputs& outputs,
-                         const builder::BuiltImage& image, builder::BuildProgress& progress);
+                         const builder::BuiltImages& built, builder::BuildProgress& progress);
 
 }  // namespace skiff::cli

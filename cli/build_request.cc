@@ -3,6 +3,8 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include <algorithm>
+
 #include "base/fd.h"
 #include "base/root_path.h"
 #include "base/text.h"
@@ -29,10 +31,6 @@ std::string Absolute(const std::string& path, const std::string& working_dir) {
   return path.starts_with('/') ? path : working_dir + "/" + path;
 }
 
-tl::unexpected<Error> NotYet(const std::string& what) {
-  return Fail(Code::kUnsupported, what + " is not available yet");
-}
-
 Status ReadArguments(const Context& context, const Arguments& arguments,
                      builder::PlanOptions& options) {
   for (const std::string& word : arguments.List("build-arg")) {
@@ -56,14 +54,17 @@ Status ReadArguments(const Context& context, const Arguments& arguments,
   return {};
 }
 
-Status ReadPlatform(const Arguments& arguments, builder::PlanOptions& options) {
-  std::vector<std::string> platforms;
-  for (const std::string& list : arguments.List("platform")) {
-    for (const std::string_view word : Split(list, ',')) platforms.emplace_back(Trim(word));
+Status ReadPlatforms(const Context& context, const Arguments& arguments,
+                     std::vector<builder::Platform>& platforms) {
+  std::vector<std::string> lists = arguments.List("platform");
+  const std::string preset = context.Variable("DOCKER_DEFAULT_PLATFORM");
+  if (lists.empty() && !preset.empty()) lists.push_back(preset);
+  for (const std::string& list : lists) {
+    for (const std::string_view word : Split(list, ',')) {
+      SKIFF_ASSIGN(builder::Platform platform, builder::ParsePlatform(Trim(word)));
+      if (std::ranges::count(platforms, platform) == 0) platforms.push_back(std::move(platform));
+    }
   }
-  if (platforms.empty()) return {};
-  if (platforms.size() > 1) return NotYet("a build for several platforms at once");
-  SKIFF_ASSIGN(options.target_platform, builder::ParsePlatform(platforms[0]));
   return {};
 }
 
@@ -155,11 +156,12 @@ Result<FileText> ReadRemoteContext(Context& context, const std::string& address,
   return ReadDockerfileIn(context, root, given);
 }
 
-Status LoadLayout(Context& context, BuildRequest& request, std::string& value) {
+Status LoadLayout(Context& context, BuildRequest& request, const builder::PlanOptions& options,
+                  std::string& value) {
   SKIFF_ASSIGN(engine::Engine * engine, context.Engine());
   SKIFF_ASSIGN(const builder::LayoutImage image,
                builder::LoadLayoutImage(*engine, value, context.around().working_dir,
-                                        request.options.target_platform));
+                                        options.target_platform));
   if (!image.existed) request.layout_images.push_back(image.id);
   value = "docker-image://" + image.id;
   return {};
@@ -167,13 +169,6 @@ Status LoadLayout(Context& context, BuildRequest& request, std::string& value) {
 
 Status FetchNamedContexts(Context& context, BuildRequest& request) {
   for (auto& [name, value] : request.options.contexts) {
-    if (builder::IsLayoutContext(value)) {
-      if (auto loaded = LoadLayout(context, request, value); !loaded) {
-        Error error = std::move(loaded.error());
-        error.message = "the context '" + name + "': " + error.message;
-        return Fail(std::move(error));
-      }
-    }
     if (!builder::IsRemoteContext(value)) continue;
     SKIFF_ASSIGN(engine::Engine * engine, context.Engine());
     SKIFF_ASSIGN(const builder::BuilderOptions options, ReadBuilderOptions(context));
@@ -247,7 +242,7 @@ Result<BuildCall> ParseBuildCall(const Arguments& arguments) {
 Status ReadBuildRequest(Context& context, const Arguments& arguments, BuildRequest& request) {
   request.options.target = arguments.Text("target");
   SKIFF_TRY(ReadArguments(context, arguments, request.options));
-  SKIFF_TRY(ReadPlatform(arguments, request.options));
+  SKIFF_TRY(ReadPlatforms(context, arguments, request.platforms));
   const std::string given = arguments.Text("file");
   const std::string folder = arguments.Operand(0);
   if (folder == "-" && given == "-") {
@@ -274,6 +269,25 @@ Status ReadBuildRequest(Context& context, const Arguments& arguments, BuildReque
   request.dockerfile = builder::ParseDockerfile(request.sources, request.file, request.diagnostics);
   request.diagnostics.SortAndDeduplicate();
   return {};
+}
+
+Result<std::vector<builder::PlanOptions>> PlanOptionsOf(Context& context, BuildRequest& request) {
+  std::vector<builder::PlanOptions> all(std::max<size_t>(1, request.platforms.size()),
+                                        request.options);
+  for (size_t i = 0; i < request.platforms.size(); ++i) {
+    all[i].target_platform = request.platforms[i];
+  }
+  for (builder::PlanOptions& options : all) {
+    for (auto& [name, value] : options.contexts) {
+      if (!builder::IsLayoutContext(value)) continue;
+      if (auto loaded = LoadLayout(context, request, options, value); !loaded) {
+        Error error = std::move(loaded.error());
+        error.message = "the context '" + name + "': " + error.message;
+        return Fail(std::move(error));
+      }
+    }
+  }
+  return all;
 }
 
 }  // namespace skiff::cli

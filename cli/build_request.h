@@ -37,7 +37,8 @@ struct BuildRequest {
   std::optional<builder::IgnoreMatcher> ignore;
   // Of named contexts that are folders with an ignore file of their own.
   std::map<std::string, builder::IgnoreMatcher, std::less<>> context_ignores;
-  builder::PlanOptions options;  // `ignore` points into this request.
+  builder::PlanOptions options;  // `ignore` points into this request; without a platform.
+  std::vector<builder::Platform> platforms;  // As asked for, each once; none: the host's.
   builder::Dockerfile dockerfile;
   Diagnostics diagnostics;  // What is wrong with the Dockerfile.
 
@@ -47,5 +48,7 @@ struct BuildRequest {
 // Reads the Dockerfile and the ignore file. Mistakes of the Dockerfile are in the result; anything
 // else that is wrong fails. `sources` of the error, if it has a place, are those of `request`.
 Status ReadBuildRequest(Context& context, const Arguments& arguments, BuildRequest& request);
+// Those of a plan for each platform: images of OCI layouts among the contexts are chosen for it.
+Result<std::vector<builder::PlanOptions>> PlanOptionsOf(Context& context, BuildRequest& request);
 
 }  // namespace skiff::cli

@@ -60,7 +60,7 @@ Status ReadContexts(const Context& context, const BuildRequest& request,
                                 builder::LocalContext{fetched->second.folder, nullptr, false});
       continue;
     }
-    if (value.starts_with("docker-image://")) continue;
+    if (value.starts_with("docker-image://") || builder::IsLayoutContext(value)) continue;
     const std::string folder = Absolute(context, value);
     struct stat info = {};
     if (stat(folder.c_str(), &info) != 0 || !S_ISDIR(info.st_mode)) {

@@ -102,7 +102,7 @@ Result<int> RunDockerBuild(Context& context, const Arguments& arguments) {
   if (arguments.Bool("assume-bases")) {
     request.options.images = builder::AssumedImages();
     const builder::Platform assumed{"linux", "amd64", "", ""};
-    if (!request.options.target_platform) request.options.target_platform = assumed;
+    if (request.platforms.empty()) request.platforms.push_back(assumed);
     request.options.build_platform = assumed;
   } else if (const auto engine = context.Engine()) {
     request.options.images = builder::LocalImages(**engine);
@@ -113,7 +113,13 @@ Result<int> RunDockerBuild(Context& context, const Arguments& arguments) {
     return Fail(engine.error());
   }
   BuildReport report;
-  const Status planned = MakeReport(request, report);
+  const auto plan = [&]() -> Status {
+    // One platform's is shown.
+    SKIFF_ASSIGN(const auto all, PlanOptionsOf(context, request));
+    request.options = all.front();
+    return MakeReport(request, report);
+  };
+  const Status planned = plan();
   if (!planned) report.error = planned.error();
   return PrintCall(context, call, request, report);
 }

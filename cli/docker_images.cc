@@ -242,7 +242,8 @@ Result<int> RunImagePrune(Context& context, const Arguments& arguments) {
     const bool used = std::any_of(
         containers.begin(), containers.end(),
         [&](const engine::Container& container) { return container.image_id == image.id; });
-    if (used || !IsPruned(filter, image)) continue;
+    // One of several platforms goes with its name.
+    if (used || !image.platform_of.empty() || !IsPruned(filter, image)) continue;
     // Forced: all of its names go with it; nobody uses it.
     SKIFF_ASSIGN(const engine::RemovedImage removed, engine->RemoveImage(image.id, true));
     for (const std::string& name : removed.untagged) out += fmt::format("untagged: {}\n", name);

@@ -142,6 +142,8 @@ Result<int> RunImageList(Context& context, const Arguments& arguments) {
   for (const engine::Image& image : images) {
     const auto labels = filters.find("label");
     if (labels != filters.end() && !HasLabels(image.config.labels, labels->second)) continue;
+    // A name is one line, however many platforms it stands for.
+    if (image.references.empty() && !image.platform_of.empty() && !arguments.Bool("all")) continue;
     std::vector<std::string> references = image.references;
     if (references.empty()) references.emplace_back();
     for (const std::string& reference : references) {

@@ -49,7 +49,9 @@ Result<std::vector<compose::BuiltService>> Build(Context& context, const schema:
                     : FormatDiagnostic(diagnostic, *sources,
                                        {.color = context.ColorOn(context.around().err)});
   };
-  auto built = compose::Build(use, model.project, options, tools);
+  compose::BuildOptions chosen = options;
+  chosen.default_platform = context.Variable("DOCKER_DEFAULT_PLATFORM");
+  auto built = compose::Build(use, model.project, chosen, tools);
   reporter->Finish();
   if (!built && !context.json_progress()) context.PrintError(reporter->FailedOutput());
   context.PrintError(failures);
@@ -138,6 +140,7 @@ Status BuildBefore(Context& context, const schema::LoadResult& model, const Buil
   compose::BuildOptions options;
   options.services = first.services;
   options.with_dependencies = !first.no_deps;
+  options.single_platform = true;
   options.choice = first.all ? compose::BuildChoice::kAll : compose::BuildChoice::kMissing;
   return Build(context, model, options, first.quiet).transform([](const auto&) {});
 }

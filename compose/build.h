@@ -25,6 +25,9 @@ struct BuildOptions {
   bool with_dependencies = false;  // Also what the services depend on.
   bool no_cache = false;
   bool pull = false;
+  // To run them: of several platforms of a build only the one that will be used is built.
+  bool single_platform = false;
+  std::string default_platform;  // DOCKER_DEFAULT_PLATFORM
   std::map<std::string, std::string, std::less<>> arguments;  // Above those of the file.
   std::vector<std::string> agents;                            // --ssh ID=SOCKET
 };

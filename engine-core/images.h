@@ -79,6 +79,8 @@ struct ImageSpec {
   std::string config;
   std::vector<std::string> references;
   std::string parent;  // Id of the image it was made from by `docker commit`, "" for none.
+  // Ids of images of other platforms that the references stand for, too: pushed and saved together.
+  std::vector<std::string> other_platforms;
 };
 
 // A step of a build that need not be done again. The layers it names are kept as long as it is.
@@ -124,6 +126,13 @@ struct ImageAnnotations {
   bool empty() const { return manifest.empty() && descriptor.empty(); }
 };
 
+// The same of a list of manifests.
+struct ListAnnotations {
+  std::map<std::string, std::string> list;        // In it.
+  std::map<std::string, std::string> descriptor;  // In the layout's list that names it.
+  bool empty() const { return list.empty() && descriptor.empty(); }
+};
+
 enum class ArchiveFormat { kDocker, kOci };
 struct SaveOptions {
   // kDocker: what `docker save` writes, an OCI layout with manifest.json beside it. kOci: the
@@ -131,7 +140,11 @@ struct SaveOptions {
   ArchiveFormat format = ArchiveFormat::kDocker;
   Platform platform;
   std::vector<std::string> names;  // Tags to write; none: those of `refs` that are tags.
-  ImageAnnotations annotations;    // When there are some, every image gets a manifest with them.
+  // Images of other platforms under the same names as the only one of `refs`, beside those its name
+  // stands for here.
+  std::vector<std::string> other_platforms;
+  std::map<std::string, ImageAnnotations> annotations;  // By id; such an image gets a new manifest.
+  ListAnnotations list_annotations;  // Of the list of manifests, where there is one for an image.
 };
 
 // Where and how registries are reached; read by the front end (docs/registries.md). `pem` are the
@@ -191,6 +204,11 @@ struct ImagePlace {
   Platform platform;      // Which of several; empty: this machine's.
   RegistryAccess access;
   ImageProgressSink progress;
+};
+// One that is sent there.
+struct SentImage {
+  std::string config;  // Bytes.
+  ImageAnnotations annotations;
 };
 // What is there by a name at this moment.
 struct OfferedImage {
@@ -282,16 +300,19 @@ class Images {
   // The digest of what the registry has by this name at this moment. Nothing is stored.
   virtual Result<std::string> ResolveImage(std::string_view ref, const RegistryAccess& access) = 0;
   virtual Result<bool> HasLayer(std::string_view diff_id) = 0;
+  // Bytes of its regular files.
+  virtual Result<int64_t> LayerSize(std::string_view diff_id) = 0;
   // An image elsewhere without its layers. Nothing is stored.
   virtual Result<OfferedImage> AskForImage(const ImagePlace& place) = 0;
   // Of its layers those with these diff ids that are not here. Each is kept by an image or a cache
   // entry that names it in the same Commit(). kNotFound: it has no such layer.
   virtual Status FetchLayers(const ImagePlace& place, const std::vector<std::string>& diff_ids) = 0;
-  // Writes an image of layers this engine has to the place: the bytes of its configuration are not
-  // stored here. An image of the same name there loses it. A registry has no list: annotations of the
-  // descriptor have no effect there.
-  virtual Result<PushedImage> SendImage(const ImagePlace& place, const std::string& config,
-                                        const ImageAnnotations& annotations = {}) = 0;
+  // Writes an image of layers this engine has to the place, or several (of different platforms) as a
+  // list: the bytes of their configurations are not stored here. An image of the same name there
+  // loses it. What would be said in a registry's list of an image without one has no effect.
+  virtual Result<PushedImage> SendImages(const ImagePlace& place,
+                                         const std::vector<SentImage>& images,
+                                         const ListAnnotations& annotations = {}) = 0;
   // An artifact of one of the types (its artifactType, or the media type of its configuration when
   // it has none); of a list, the first of it. Nothing is stored. kUnsupported: it is something else; kExhausted: it is
   // larger than kMaximumArtifact.

@@ -288,6 +288,11 @@ struct Image {
   std::string id;  // "sha256:" and the digest of its configuration.
   std::vector<std::string> references;  // Familiar form with tag: "busybox:latest".
   std::vector<std::string> digests;     // "busybox@sha256:..."
+  // Names that stand for several platforms' images, of which this is one that the name alone does
+  // not mean. They keep it.
+  std::vector<std::string> platform_of;
+  // Of InspectImage by such a name: ids of the others.
+  std::vector<std::string> other_platforms;
   int64_t created_at = 0;
   int64_t size = 0;  // Bytes of its layers on disk.
   std::string architecture;

@@ -25,7 +25,7 @@ void BuildSession::ReadCaches() {
   if (settings_.no_cache) return;
   for (const CachePlace& place : settings_.caches.sources) {
     const int progress =
-        progress_.Begin(TitleOf(fmt::format("importing cache manifest from {}", place.Shown())));
+        progress_.Begin(fmt::format("importing cache manifest from {}", place.Shown()));
     const Status read = shared_.remote_cache().Read(place);
     progress_.End(progress, read ? StepOutcome::kDone : StepOutcome::kFailed,
                   read ? "" : read.error().Text());
@@ -42,7 +42,8 @@ std::vector<engine::CachedStep> BuildSession::KnownSteps(const std::vector<std::
   return steps;
 }
 
-Status BuildSession::WriteCache(const CacheTarget& target, const BuiltImage& image, int progress) {
+Status BuildSession::WriteCache(const CacheTarget& target, std::vector<engine::CachedStep> steps,
+                                int progress) {
   SKIFF_TRY(Failpoint("build.write_cache"));
   if (target.kind == CacheKind::kUnreachable) {
     return Fail(Code::kUnsupported,
@@ -53,7 +54,7 @@ Status BuildSession::WriteCache(const CacheTarget& target, const BuiltImage& ima
   document.os = platform.os;
   document.architecture = platform.architecture;
   document.variant = platform.variant;
-  document.cache = KnownSteps(target.every_stage ? nullptr : &image.layers);
+  document.cache = std::move(steps);
   std::set<std::string> layers;
   for (const engine::CachedStep& step : document.cache) layers.insert(step.diff_id);
   document.diff_ids.assign(layers.begin(), layers.end());
@@ -75,18 +76,28 @@ Status BuildSession::WriteCache(const CacheTarget& target, const BuiltImage& ima
     SKIFF_ASSIGN(place.access, shared_.options().registry(target.reference));
   }
   SKIFF_ASSIGN(const engine::PushedImage sent,
-               shared_.engine().SendImage(place, engine::WriteImageDocument(document)));
+               shared_.engine().SendImages(place, {{engine::WriteImageDocument(document), {}}}));
   progress_.Detail(progress, "writing cache manifest " + sent.digest);
   return {};
 }
 
-Status BuildSession::WriteCaches(const BuiltImage& image) {
-  for (const CacheTarget& target : settings_.caches.targets) {
+Status BuildSession::WriteCaches(const std::vector<std::unique_ptr<BuildSession>>& sessions,
+                                 const std::vector<BuiltImage>& images) {
+  BuildSession& writer = *sessions.front();
+  for (const CacheTarget& target : writer.settings_.caches.targets) {
     if (target.kind == CacheKind::kInline) continue;
-    const int progress = progress_.Begin(ExportTitle(target));
-    const Status written = WriteCache(target, image, progress);
-    progress_.End(progress, written ? StepOutcome::kDone : StepOutcome::kFailed,
-                  written ? "" : written.error().Text());
+    std::map<std::string, engine::CachedStep> steps;  // By key: platforms have some in common.
+    for (size_t i = 0; i < sessions.size(); ++i) {
+      const auto known =
+          sessions[i]->KnownSteps(target.every_stage ? nullptr : &images[i].layers);
+      for (const engine::CachedStep& step : known) steps.emplace(step.key, step);
+    }
+    std::vector<engine::CachedStep> all;
+    for (auto& [key, step] : steps) all.push_back(std::move(step));
+    const int progress = writer.progress_.Begin(ExportTitle(target));
+    const Status written = writer.WriteCache(target, std::move(all), progress);
+    writer.progress_.End(progress, written ? StepOutcome::kDone : StepOutcome::kFailed,
+                         written ? "" : written.error().Text());
     // A service that cannot be reached from here is none of the build's failures.
     const bool passed_over = target.ignore_error || target.kind == CacheKind::kUnreachable;
     if (!written && !passed_over) return written;

@@ -1,8 +1,10 @@
 // The image that comes out, and base images that go in.
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "base/atomic_file.h"
 #include "base/failpoint.h"
@@ -83,24 +85,6 @@ engine::ImageDocument DocumentOf(const ImageDescription& image, std::vector<std:
   return document;
 }
 
-Result<ImageDescription> Describe(engine::Engine& engine, const std::string& reference) {
-  SKIFF_ASSIGN(const std::string text, engine.ReadImageConfig(reference));
-  SKIFF_ASSIGN(const engine::ImageDocument document, engine::ReadImageDocument(text));
-  ImageDescription description;
-  description.config = document.config;
-  description.args_escaped = document.args_escaped;
-  description.author = document.author;
-  description.platform = {document.os, document.architecture, document.variant,
-                          document.os_version};
-  description.has_layers = !document.diff_ids.empty();
-  for (const engine::HistoryEntry& entry : document.history) {
-    // 0 would be one of this build.
-    description.history.push_back({entry.created_by, entry.empty_layer, entry.comment, entry.author,
-                                   entry.created_at.value_or(1)});
-  }
-  return description;
-}
-
 }  // namespace
 
 Result<BuiltImage> BuildSession::MakeImage(const StageOutput& output) {
@@ -117,99 +101,55 @@ Result<BuiltImage> BuildSession::MakeImage(const StageOutput& output) {
       });
   if (with_cache) document.cache = KnownSteps(&output.layers);
   image.config = engine::WriteImageDocument(document);
-  if (!settings_.keep_image) {
-    image.id = "sha256:" + Sha256Hex(image.config);
-    return image;
-  }
-  const int progress = progress_.Begin("exporting to image");
-  const auto make = [&]() -> Status {
-    SKIFF_TRY(Failpoint("build.image"));
-    image.existed = shared_.engine().InspectImage("sha256:" + Sha256Hex(image.config)).has_value();
-    SKIFF_ASSIGN(image.id, shared_.engine().CreateImage({image.config, settings_.references, ""}));
-    return {};
-  };
-  const Status made = make();
-  if (made) {
-    progress_.Detail(progress, "writing image " + image.id);
-    for (const std::string& name : settings_.references) {
-      const auto reference = engine::ParseReference(name);
-      progress_.Detail(progress, "naming to " + (reference ? reference->Canonical() : name));
-    }
-  }
-  progress_.End(progress, made ? StepOutcome::kDone : StepOutcome::kFailed,
-                made ? "" : made.error().Text());
-  if (!made) return Fail(made.error());
+  image.id = "sha256:" + Sha256Hex(image.config);
   return image;
 }
 
-ImageResolver LocalImages(engine::Engine& engine) {
-  return [&engine](const std::string& reference, const Platform& /*platform*/) {
-    return Describe(engine, reference);
-  };
-}
+namespace {
 
-Status ExportFiles(engine::Engine& engine, const std::vector<std::string>& layers,
-                   const std::string& folder) {
-  SKIFF_TRY(MakeDirectories(folder, 0755));
-  SKIFF_ASSIGN(const Fd target, OpenFile(folder, O_RDONLY | O_DIRECTORY));
+Status CopyLayers(engine::Engine& engine, const std::vector<std::string>& layers, int target,
+                  const std::optional<Owner>& owner) {
   SKIFF_ASSIGN(const auto layer, engine.CreateLayer(layers));
   SKIFF_ASSIGN(const Fd root, layer->OpenRoot());
   SKIFF_ASSIGN(const auto items, SelectSources({root.get(), nullptr}, {"/", "", {}}));
   WriteOptions options;
-  options.owner = Owner{::geteuid(), ::getegid()};
-  TreeWriter writer(root.get(), target.get(), options);
+  options.owner = owner;
+  TreeWriter writer(root.get(), target, options);
   for (const SourceItem& item : items) SKIFF_TRY(writer.Copy(item, "/"));
   return {};
 }
 
-Status ExportTar(engine::Engine& engine, const std::vector<std::string>& layers, int fd) {
-  SKIFF_ASSIGN(const auto layer, engine.CreateLayer(layers));
-  return engine.ExportLayer(*layer, fd);
-}
+}  // namespace
 
-// ---- Builder -----------------------------------------------------------------------------------
-
-Builder::Builder(engine::Engine& engine, BuilderOptions options)
-    : shared_(std::make_unique<Shared>(engine, std::move(options))) {}
-
-Builder::~Builder() = default;
-
-ImageResolver Builder::Images(bool pull, BuildProgress& progress) {
-  Shared* shared = shared_.get();
-  return [shared, pull, &progress](const std::string& reference,
-                                   const Platform& platform) -> Result<ImageDescription> {
-    engine::Engine& engine = shared->engine();
-    const std::string key = reference + (pull ? " anew" : "");
-    return shared->DescribeOnce(key, [&]() -> Result<ImageDescription> {
-      const int step = progress.Begin("[internal] load metadata for " + reference);
-      const auto describe = [&]() -> Result<ImageDescription> {
-        if (!pull) {
-          auto known = Describe(engine, reference);
-          if (known || known.error().code != Code::kNotFound) return known;
-        }
-        SKIFF_TRY(shared->Pull(reference, platform));
-        return Describe(engine, reference);
-      };
-      auto description = describe();
-      progress.End(step, description ? StepOutcome::kDone : StepOutcome::kFailed,
-                   description ? "" : description.error().Text());
-      if (description) return description;
-      Error error = std::move(description.error());
-      error.message = "failed to resolve source metadata for " + reference + ": " + error.message;
-      return Fail(std::move(error));
-    });
-  };
-}
-
-Result<BuiltImage> Builder::Build(const BuildPlan& plan, const BuildSettings& settings,
-                                  BuildProgress& progress) {
-  for (;;) {
-    BuildSession session(*shared_, plan, settings, progress);
-    auto image = session.Run();
-    const bool stopped = !image && image.error().code == Code::kCancelled;
-    // Once for each cache at most. What has been made by then is found.
-    if (image || stopped || !session.lost_cache()) return image;
+Status ExportFiles(engine::Engine& engine, const std::vector<ExportedFiles>& files,
+                   const std::string& folder) {
+  for (const ExportedFiles& one : files) {
+    const std::string path = one.folder.empty() ? folder : folder + "/" + one.folder;
+    SKIFF_TRY(MakeDirectories(path, 0755));
+    SKIFF_ASSIGN(const Fd target, OpenFile(path, O_RDONLY | O_DIRECTORY));
+    SKIFF_TRY(CopyLayers(engine, one.layers, target.get(), Owner{::geteuid(), ::getegid()}));
   }
+  return {};
+}
+
+Status ExportTar(engine::Engine& engine, const std::vector<ExportedFiles>& files, int fd) {
+  if (files.size() == 1 && files[0].folder.empty()) {
+    SKIFF_ASSIGN(const auto layer, engine.CreateLayer(files[0].layers));
+    return engine.ExportLayer(*layer, fd);
+  }
+  // Side by side in a layer of their own.
+  SKIFF_ASSIGN(const auto whole, engine.CreateLayer({}));
+  {
+    SKIFF_ASSIGN(const Fd root, whole->OpenRoot());
+    for (const ExportedFiles& one : files) {
+      if (::mkdirat(root.get(), one.folder.c_str(), 0755) != 0) {
+        return FailErrno("cannot make '" + one.folder + "'");
+      }
+      SKIFF_ASSIGN(const Fd target, OpenFileAt(root.get(), one.folder, O_RDONLY | O_DIRECTORY));
+      SKIFF_TRY(CopyLayers(engine, one.layers, target.get(), std::nullopt));
+    }
+  }
+  return engine.ExportLayer(*whole, fd);
 }
 
 }  // namespace skiff::builder

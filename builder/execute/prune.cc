@@ -20,10 +20,6 @@ namespace {
 
 constexpr std::string_view kLockSuffix = ".lock";
 
-int64_t SizeOf(const engine::CacheEntry& entry) {
-  return ParseNumber<int64_t>(entry.document).value_or(0);
-}
-
 Result<std::set<std::string>> LayersOfImages(engine::Engine& engine) {
   std::set<std::string> layers;
   SKIFF_ASSIGN(const std::vector<engine::Image> images, engine.ListImages());

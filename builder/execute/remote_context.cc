@@ -118,7 +118,7 @@ Result<LayoutImage> LoadLayoutImage(engine::Engine& engine, const std::string& a
   if (image.existed) return image;
   SKIFF_ASSIGN(const engine::ImageDocument document, engine::ReadImageDocument(offered.config));
   SKIFF_TRY(engine.FetchLayers(place, document.diff_ids));
-  SKIFF_TRY(engine.CreateImage({offered.config, {}, ""}));
+  SKIFF_TRY(engine.CreateImage({offered.config, {}, "", {}}));
   return image;
 }
 

@@ -115,6 +115,8 @@ Result<std::string> BuildSession::RunKey(const StepPlace& place, const RunStep& 
     key.Add(digest);
   }
   if (run.script) key.Add(run.script->path).Add(run.script->content);
+  // An emulator may show another machine to programs of equal bytes.
+  if (!IsOfHost(place.stage.platform)) key.Add(FormatPlatform(place.stage.platform));
   return key.Finish();
 }
 
@@ -146,7 +148,16 @@ Result<MadeLayer> BuildSession::Execute(const StepPlace& place, const RunStep& r
   {
     RunMounts mounts;
     SKIFF_ASSIGN(const engine::ContainerConfig config, ContainerOf(run, *layer, mounts));
-    SKIFF_ASSIGN(const int code, RunContainer(config, place.progress, mounts));
+    auto ended = RunContainer(config, place.progress, mounts);
+    if (!ended && !IsOfHost(place.stage.platform)) {
+      Error error = std::move(ended.error());
+      error.notes.push_back({"the step is for " + FormatPlatform(place.stage.platform) +
+                                 ": its programs run here only with an emulator registered in "
+                                 "binfmt_misc (Debian: qemu-user-static)",
+                             {}});
+      return Fail(std::move(error));
+    }
+    SKIFF_ASSIGN(const int code, std::move(ended));
     if (code != 0) {
       return Fail(Code::kFailedPrecondition,
                   QuoteProcess(run.arguments) +

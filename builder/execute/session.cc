@@ -1,7 +1,6 @@
 #include "builder/execute/session.h"
 
 #include <poll.h>
-#include <sys/eventfd.h>
 
 #include <algorithm>
 #include <thread>
@@ -31,14 +30,20 @@ bool BuildSession::Stopped() const {
   return ::poll(fds, 2, 0) > 0;
 }
 
-std::string BuildSession::TitleOf(const std::string& title) const {
-  if (settings_.title.empty() || !title.starts_with('[')) return title;
-  return "[" + settings_.title + " " + title.substr(1);
+std::string BuildSession::TitleOf(const std::string& title, const PlannedStage& stage) const {
+  if (!title.starts_with('[')) return title;
+  std::string before = settings_.title.empty() ? "" : settings_.title + " ";
+  if (several_) {
+    const Platform& target = plan_.result().platform;
+    before += FormatPlatform(stage.platform);
+    if (stage.platform != target) before += "->" + target.architecture + target.variant;
+    before += " ";
+  }
+  return "[" + before + title.substr(1);
 }
 
 Result<BuiltImage> BuildSession::Run() {
-  stop_ = Fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  if (!stop_) return FailErrno("cannot make an event");
+  if (!stop_) return Fail(Code::kExhausted, "cannot make an event");
   ReadCaches();
   const size_t count = plan_.stages.size();
   std::vector<std::promise<Result<StageOutput>>> promises(count);
@@ -65,9 +70,7 @@ Result<BuiltImage> BuildSession::Run() {
     if (failure == nullptr || failure->code == Code::kCancelled) failure = &output.error();
   }
   if (failure != nullptr) return Fail(*failure);
-  SKIFF_ASSIGN(BuiltImage image, MakeImage(*outputs_[plan_.target].get()));
-  SKIFF_TRY(WriteCaches(image));
-  return image;
+  return MakeImage(*outputs_[plan_.target].get());
 }
 
 Result<BuildSession::StageOutput> BuildSession::OutputOf(size_t stage) {
@@ -80,13 +83,8 @@ Result<std::vector<std::string>> BuildSession::LayersOf(const Source& source) {
     return std::move(output.layers);
   }
   if (const auto* image = std::get_if<ImageSource>(&source)) {
-    auto known = shared_.engine().InspectImage(image->reference);
-    if (!known && known.error().code == Code::kNotFound) {
-      SKIFF_TRY(shared_.Pull(image->reference, image->platform));
-      known = shared_.engine().InspectImage(image->reference);
-    }
-    if (!known) return Fail(known.error());
-    return known->layers;
+    SKIFF_ASSIGN(BaseImage base, shared_.base_images().Take(image->reference, image->platform));
+    return std::move(base.layers);
   }
   return std::vector<std::string>();
 }
@@ -94,7 +92,7 @@ Result<std::vector<std::string>> BuildSession::LayersOf(const Source& source) {
 Result<std::vector<std::string>> BuildSession::BaseLayers(const PlannedStage& stage) {
   const auto* image = std::get_if<ImageSource>(&stage.base);
   if (image == nullptr) return LayersOf(stage.base);
-  const int progress = progress_.Begin(TitleOf(FromTitle(stage, image->reference)));
+  const int progress = progress_.Begin(TitleOf(FromTitle(stage, image->reference), stage));
   auto layers = LayersOf(stage.base);
   progress_.End(progress, layers ? StepOutcome::kDone : StepOutcome::kFailed,
                 layers ? "" : layers.error().Text());
@@ -111,7 +109,7 @@ Result<BuildSession::StageOutput> BuildSession::RunStage(const PlannedStage& sta
   }
   for (const Step& step : stage.steps) {
     if (Stopped()) return Fail(Code::kCancelled, "the build was stopped");
-    const int progress = progress_.Begin(TitleOf(step.title));
+    const int progress = progress_.Begin(TitleOf(step.title, stage));
     auto made = MakeStep({stage, step, output.layers, progress});
     if (!made) {
       Error error = std::move(made.error());

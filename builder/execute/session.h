@@ -1,5 +1,7 @@
 #pragma once
 
+#include <sys/eventfd.h>
+
 #include <future>
 #include <memory>
 #include <mutex>
@@ -19,15 +21,25 @@ namespace skiff::builder {
 // One Build(): its stages, each in a thread of its own.
 class BuildSession {
  public:
+  // `several`: it is one of several platforms', which its titles tell.
   BuildSession(Builder::Shared& shared, const BuildPlan& plan, const BuildSettings& settings,
-               BuildProgress& progress)
+               BuildProgress& progress, bool several)
       : shared_(shared),
         plan_(plan),
         settings_(settings),
         progress_(progress),
-        caches_given_up_(shared.remote_cache().given_up()) {}
+        several_(several),
+        caches_given_up_(shared.remote_cache().given_up()),
+        stop_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
 
+  // The image is not stored.
   Result<BuiltImage> Run();
+  // Those elsewhere that the settings ask for, with what the sessions have in common: of `images`, or
+  // of every stage. Sessions of one build, for different platforms.
+  static Status WriteCaches(const std::vector<std::unique_ptr<BuildSession>>& sessions,
+                            const std::vector<BuiltImage>& images);
+  // Another thread: what runs is stopped.
+  void Stop();
   // Meanwhile a cache elsewhere has been given up that steps of this build may stand on.
   bool lost_cache() const { return shared_.remote_cache().given_up() != caches_given_up_; }
 
@@ -78,9 +90,9 @@ class BuildSession {
   Result<StageOutput> OutputOf(size_t stage);
   Result<MadeLayer> MakeStep(const StepPlace& place);
   Result<std::vector<std::string>> LayersOf(const Source& source);
-  void Stop();
   bool Stopped() const;
-  std::string TitleOf(const std::string& title) const;
+  // With the service and the platforms in front: "[web linux/amd64->arm64 build 1/2] ...".
+  std::string TitleOf(const std::string& title, const PlannedStage& stage) const;
 
   // -- step_cache.cc --
   bool UsesCache(const PlannedStage& stage) const;
@@ -99,9 +111,8 @@ class BuildSession {
 
   // -- cache_export.cc --
   void ReadCaches();
-  Status WriteCaches(const BuiltImage& image);
-  Status WriteCache(const CacheTarget& target, const BuiltImage& image, int progress);
-  // Of the layers of `image`, or (null) of all.
+  Status WriteCache(const CacheTarget& target, std::vector<engine::CachedStep> steps, int progress);
+  // Of these layers, or (null) of all.
   std::vector<engine::CachedStep> KnownSteps(const std::vector<std::string>* layers);
 
   // -- copy_step.cc --
@@ -156,6 +167,7 @@ class BuildSession {
   const BuildPlan& plan_;
   const BuildSettings& settings_;
   BuildProgress& progress_;
+  const bool several_;
   const int caches_given_up_;  // Before it began: what others found in them is not for this build.
   std::vector<std::shared_future<Result<StageOutput>>> outputs_;  // By stage.
   Fd stop_;  // Readable once a stage has failed.

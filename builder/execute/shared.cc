@@ -2,8 +2,20 @@
 
 #include "base/descriptor.h"
 #include "base/identity.h"
+#include "base/text.h"
 
 namespace skiff::builder {
+
+int64_t SizeOf(const engine::CacheEntry& entry) {
+  return ParseNumber<int64_t>(entry.document.substr(0, entry.document.find('\n'))).value_or(0);
+}
+
+Status NoteUse(engine::Engine& engine, engine::CacheEntry& entry, int64_t now) {
+  constexpr int64_t kInterval = int64_t{3600} * 1'000'000'000;
+  if (now - entry.used_at <= kInterval) return {};
+  entry.used_at = now;
+  return engine.PutCacheEntry(entry);
+}
 
 Result<std::string> FolderOf(engine::WritableLayer& layer) {
   SKIFF_ASSIGN(const Fd root, layer.OpenRoot());
@@ -36,16 +48,6 @@ Result<MadeLayer> Builder::Shared::Once(const std::string& key,
 Result<ImageDescription> Builder::Shared::DescribeOnce(
     const std::string& key, const std::function<Result<ImageDescription>()>& make) {
   return OnceIn(images_, key, make);
-}
-
-Status Builder::Shared::Pull(const std::string& reference, const Platform& platform) {
-  engine::PullOptions options;
-  options.platform = {platform.os, platform.architecture, platform.variant};
-  if (options_.registry) {
-    SKIFF_ASSIGN(options.access, options_.registry(reference));
-  }
-  SKIFF_TRY(engine_.PullImage(reference, options));
-  return {};
 }
 
 DigestStore& Builder::Shared::Digests(const std::string& folder) {

@@ -11,6 +11,7 @@
 
 #include "builder/build.h"
 #include "builder/execute/agents.h"
+#include "builder/execute/base_images.h"
 #include "builder/execute/remote_cache.h"
 #include "builder/execute/tree_digest.h"
 
@@ -25,6 +26,11 @@ struct MadeLayer {
   bool keep = true;  // False: what it was made of changed meanwhile.
 };
 
+// Bytes of the files of its layers: the document is this number, and for a base image, after a line
+// feed, its configuration.
+int64_t SizeOf(const engine::CacheEntry& entry);
+// A use is written down once an hour at most: it costs a commit.
+Status NoteUse(engine::Engine& engine, engine::CacheEntry& entry, int64_t now);
 // Where the folder of a layer without parents lies.
 Result<std::string> FolderOf(engine::WritableLayer& layer);
 
@@ -34,7 +40,8 @@ class Builder::Shared {
   Shared(engine::Engine& engine, BuilderOptions options)
       : engine_(engine),
         options_(std::move(options)),
-        remote_cache_(engine, options_.registry, options_.now) {}
+        remote_cache_(engine, options_.registry, options_.now),
+        base_images_(engine, options_.registry, options_.now) {}
 
   engine::Engine& engine() { return engine_; }
   const BuilderOptions& options() const { return options_; }
@@ -48,8 +55,7 @@ class Builder::Shared {
   // The same for the descriptions of base images.
   Result<ImageDescription> DescribeOnce(const std::string& key,
                                         const std::function<Result<ImageDescription>()>& make);
-  // With the credentials the options give.
-  Status Pull(const std::string& reference, const Platform& platform);
+  BaseImages& base_images() { return base_images_; }
   // Digests of the files of a folder. They are saved with SaveDigests().
   DigestStore& Digests(const std::string& folder);
   // Of the agent, or of one with the keys, which is started at its first use.
@@ -72,6 +78,7 @@ class Builder::Shared {
   engine::Engine& engine_;
   BuilderOptions options_;
   RemoteCache remote_cache_;
+  BaseImages base_images_;
   std::atomic<int> layers_made_ = 0;
   std::mutex mutex_;
   Table<MadeLayer> layers_;

@@ -8,13 +8,6 @@
 #include "builder/execute/session.h"
 
 namespace skiff::builder {
-namespace {
-
-// A use is written down at most this often: it costs a commit.
-constexpr int64_t kUseInterval = int64_t{3600} * 1'000'000'000;
-
-}  // namespace
-
 bool BuildSession::UsesCache(const PlannedStage& stage) const {
   if (settings_.no_cache) return false;
   return std::ranges::none_of(settings_.no_cache_stages, [&](const std::string& name) {
@@ -33,12 +26,8 @@ Result<std::optional<MadeLayer>> BuildSession::FindLayer(const std::string& key)
   made.diff_id = entry->layers[0];
   made.created_at = entry->created_at;
   made.cached = true;
-  made.size = ParseNumber<int64_t>(entry->document).value_or(0);
-  const int64_t now = shared_.now();
-  if (now - entry->used_at > kUseInterval) {
-    entry->used_at = now;
-    SKIFF_TRY(shared_.engine().PutCacheEntry(*entry));
-  }
+  made.size = SizeOf(*entry);
+  SKIFF_TRY(NoteUse(shared_.engine(), *entry, shared_.now()));
   Remember(key, made);
   return made;
 }

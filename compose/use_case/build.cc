@@ -121,7 +121,7 @@ class Runner {
     auto image = PlanAndBuild(build);
     const std::lock_guard lock(mutex_);
     if (image) {
-      built_.push_back({build.service->name, build.image, image->id});
+      built_.push_back({build.service->name, build.image, image->result().id});
       return true;
     }
     const bool cancelled = image.error().code == Code::kCancelled;
@@ -130,18 +130,22 @@ class Runner {
     return false;
   }
 
-  Result<builder::BuiltImage> PlanAndBuild(ServiceBuild& build) {
+  Result<builder::BuiltImages> PlanAndBuild(ServiceBuild& build) {
     if (build.diagnostics.HasErrors()) return Fail(build.diagnostics.list().front().error);
-    SKIFF_TRY(builder::CheckFrontend(build.dockerfile, build.plan));
-    build.plan.images =
-        builder_.Images(options_.pull || build.service->build->pull, *tools_.progress);
-    SKIFF_ASSIGN(const builder::LintOptions lint,
-                 builder::LintOptionsOf(build.dockerfile, build.plan));
-    builder::Linter linter(lint);
-    SKIFF_ASSIGN(const builder::BuildPlan plan,
-                 builder::PlanBuild(build.dockerfile, build.plan, linter));
-    SKIFF_TRY(linter.Verdict());
-    return builder_.Build(plan, build.settings, *tools_.progress);
+    std::vector<builder::BuildPlan> plans;
+    for (builder::PlanOptions& options : build.plans) {
+      SKIFF_TRY(builder::CheckFrontend(build.dockerfile, options));
+      options.images =
+          builder_.Images(options_.pull || build.service->build->pull, *tools_.progress);
+      SKIFF_ASSIGN(const builder::LintOptions lint,
+                   builder::LintOptionsOf(build.dockerfile, options));
+      builder::Linter linter(lint);
+      SKIFF_ASSIGN(builder::BuildPlan plan,
+                   builder::PlanBuild(build.dockerfile, options, linter));
+      SKIFF_TRY(linter.Verdict());
+      plans.push_back(std::move(plan));
+    }
+    return builder_.Build(plans, build.settings, *tools_.progress);
   }
 
   const BuildOptions& options_;
@@ -194,7 +198,9 @@ Result<std::vector<CheckedService>> Check(const Context& context, const schema::
     ServiceBuild build;
     SKIFF_TRY(ReadServiceBuild(*context.engine, project, project.services.at(name), options, tools,
                                build));
-    build.plan.images = [&here](const std::string& reference, const builder::Platform& platform) {
+    // What is said of one platform is said of all.
+    builder::PlanOptions& planned = build.plans.front();
+    planned.images = [&here](const std::string& reference, const builder::Platform& platform) {
       auto image = here(reference, platform);
       return image ? image : builder::AssumedImages()(reference, platform);
     };
@@ -204,9 +210,9 @@ Result<std::vector<CheckedService>> Check(const Context& context, const schema::
     checked.mistakes = build.diagnostics;
     if (!checked.mistakes.HasErrors()) {
       SKIFF_ASSIGN(const builder::LintOptions lint,
-                   builder::LintOptionsOf(build.dockerfile, build.plan));
+                   builder::LintOptionsOf(build.dockerfile, planned));
       builder::Linter linter(lint);
-      const auto plan = builder::PlanBuild(build.dockerfile, build.plan, linter);
+      const auto plan = builder::PlanBuild(build.dockerfile, planned, linter);
       if (!plan) checked.mistakes.AddError(plan.error());
       checked.warnings = linter.warnings();
     }

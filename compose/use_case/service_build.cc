@@ -59,6 +59,7 @@ class Reader {
     SKIFF_TRY(ReadFiles());
     SKIFF_TRY(ReadArguments());
     SKIFF_TRY(ReadContexts());
+    SKIFF_TRY(ReadPlatforms());
     SKIFF_TRY(ReadSettings());
     SKIFF_TRY(ReadSecrets());
     FindImagesOfServices();
@@ -142,10 +143,10 @@ class Reader {
     for (const std::string& path : builder::IgnoreFileCandidates(dockerfile, folder_)) {
       if (!Exists(path)) continue;
       SKIFF_ASSIGN(out_.ignore, ReadIgnoreFile(path));
-      out_.plan.ignore = &*out_.ignore;
+      plan_.ignore = &*out_.ignore;
       break;
     }
-    out_.settings.context = builder::LocalContext{folder_, out_.plan.ignore, true};
+    out_.settings.context = builder::LocalContext{folder_, plan_.ignore, true};
     return {};
   }
 
@@ -166,23 +167,16 @@ class Reader {
                                         "part of the project",
                                         name, other)));
         }
-        out_.plan.contexts[name] = std::string(kImageScheme) + ImageOf(project_.name, it->second);
+        plan_.contexts[name] = std::string(kImageScheme) + ImageOf(project_.name, it->second);
         out_.waits_for.push_back(other);
         continue;
       }
       if (value.starts_with(kImageScheme)) {
-        out_.plan.contexts[name] = value;
+        plan_.contexts[name] = value;
         continue;
       }
       if (builder::IsLayoutContext(value)) {
-        auto image = builder::LoadLayoutImage(engine_, value, tools_.working_dir,
-                                              out_.plan.target_platform);
-        if (!image) {
-          return Fail(Wrong(image.error().code,
-                            fmt::format("the context '{}': {}", name, image.error().Text())));
-        }
-        if (!image->existed) out_.layout_images.push_back(image->id);
-        out_.plan.contexts[name] = std::string(kImageScheme) + image->id;
+        plan_.contexts[name] = value;
         continue;
       }
       if (builder::IsRemoteContext(value)) {
@@ -193,7 +187,7 @@ class Reader {
                                         "repository",
                                         name, value)));
         }
-        out_.plan.contexts[name] = value;
+        plan_.contexts[name] = value;
         out_.settings.contexts.emplace(name, builder::LocalContext{fetched.folder, nullptr, false});
         out_.fetched.emplace(name, std::move(fetched));
         continue;
@@ -207,7 +201,7 @@ class Reader {
         SKIFF_ASSIGN(builder::IgnoreMatcher matcher, ReadIgnoreFile(path));
         local.ignore = &out_.context_ignores.emplace(name, std::move(matcher)).first->second;
       }
-      out_.plan.contexts[name] = local.folder;
+      plan_.contexts[name] = local.folder;
       out_.settings.contexts.emplace(name, std::move(local));
     }
     return {};
@@ -215,31 +209,71 @@ class Reader {
 
   Status ReadArguments() {
     for (const auto& [name, value] : build_.args) {
-      if (value) out_.plan.arguments[name] = *value;
+      if (value) plan_.arguments[name] = *value;
     }
-    for (const auto& [name, value] : options_.arguments) out_.plan.arguments[name] = value;
-    for (const auto& [name, value] : build_.labels) out_.plan.labels[name] = value;
-    out_.plan.labels[std::string(kProjectLabel)] = project_.name;
-    out_.plan.labels[std::string(kServiceLabel)] = service_.name;
-    out_.plan.labels[std::string(kVersionLabel)] = std::string(kComposeVersion);
-    out_.plan.target = build_.target;
+    for (const auto& [name, value] : options_.arguments) plan_.arguments[name] = value;
+    for (const auto& [name, value] : build_.labels) plan_.labels[name] = value;
+    plan_.labels[std::string(kProjectLabel)] = project_.name;
+    plan_.labels[std::string(kServiceLabel)] = service_.name;
+    plan_.labels[std::string(kVersionLabel)] = std::string(kComposeVersion);
+    plan_.target = build_.target;
+    return {};
+  }
+
+  // As they are to be built: those of the file, or the one the service runs on.
+  Result<std::vector<std::string>> Platforms() const {
     std::vector<std::string> platforms = build_.platforms;
-    if (!service_.platform.empty()) {
-      if (!platforms.empty() && std::ranges::count(platforms, service_.platform) == 0) {
+    std::string own = service_.platform;
+    if (own.empty() && !options_.default_platform.empty()) {
+      own = options_.default_platform;
+      if (!platforms.empty() && std::ranges::count(platforms, own) == 0) {
+        return Fail(Wrong(Code::kInvalidArgument,
+                          fmt::format("build.platforms does not support value set by "
+                                      "DOCKER_DEFAULT_PLATFORM: {}",
+                                      own)));
+      }
+    }
+    if (!own.empty()) {
+      if (!platforms.empty() && std::ranges::count(platforms, own) == 0) {
         return Fail(Wrong(Code::kInvalidArgument,
                           fmt::format("service.build.platforms MUST include service.platform "
                                       "\"{}\"",
-                                      service_.platform)));
+                                      own)));
       }
-      platforms = {service_.platform};
+      if (options_.single_platform || platforms.empty()) platforms = {own};
     }
-    if (platforms.size() > 1) {
-      return Fail(Wrong(Code::kUnsupported,
-                        "several platforms at once are not supported by this "
-                        "version"));
+    // To run it, this machine's will do.
+    if (options_.single_platform && platforms.size() > 1) platforms.clear();
+    return platforms;
+  }
+
+  Status ReadPlatforms() {
+    SKIFF_ASSIGN(const std::vector<std::string> platforms, Platforms());
+    for (const std::string& text : platforms) {
+      SKIFF_ASSIGN(builder::Platform platform, builder::ParsePlatform(text));
+      const bool known = std::ranges::any_of(out_.plans, [&](const builder::PlanOptions& other) {
+        return other.target_platform == platform;
+      });
+      if (known) continue;
+      out_.plans.push_back(plan_);
+      out_.plans.back().target_platform = std::move(platform);
     }
-    if (!platforms.empty()) {
-      SKIFF_ASSIGN(out_.plan.target_platform, builder::ParsePlatform(platforms[0]));
+    if (out_.plans.empty()) out_.plans.push_back(plan_);
+    for (builder::PlanOptions& plan : out_.plans) SKIFF_TRY(LoadLayouts(plan));
+    return {};
+  }
+
+  Status LoadLayouts(builder::PlanOptions& plan) {
+    for (auto& [name, value] : plan.contexts) {
+      if (!builder::IsLayoutContext(value)) continue;
+      auto image =
+          builder::LoadLayoutImage(engine_, value, tools_.working_dir, plan.target_platform);
+      if (!image) {
+        return Fail(Wrong(image.error().code,
+                          fmt::format("the context '{}': {}", name, image.error().Text())));
+      }
+      if (!image->existed) out_.layout_images.push_back(image->id);
+      value = std::string(kImageScheme) + image->id;
     }
     return {};
   }
@@ -270,7 +304,7 @@ class Reader {
       settings.extra_hosts.push_back(std::move(host));
     }
     auto caches = builder::ParseCachePlaces(build_.cache_from, build_.cache_to,
-                                            out_.plan.arguments, tools_.working_dir);
+                                            plan_.arguments, tools_.working_dir);
     if (!caches) return Fail(Wrong(caches.error().code, caches.error().Text()));
     settings.caches = std::move(*caches);
     return ReadAgents();
@@ -335,6 +369,7 @@ class Reader {
   const BuildOptions& options_;
   const BuildTools& tools_;
   ServiceBuild& out_;
+  builder::PlanOptions plan_;  // What the platforms have in common.
   std::string folder_;
   const builder::RemoteContext* remote_ = nullptr;
 };

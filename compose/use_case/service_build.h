@@ -24,7 +24,7 @@ struct ServiceBuild {
   // Contexts at addresses, by name; that of the build has the name "".
   std::map<std::string, builder::RemoteContext, std::less<>> fetched;
   std::vector<std::string> layout_images;  // Of OCI layouts, to be removed after the builds.
-  builder::PlanOptions plan;
+  std::vector<builder::PlanOptions> plans;  // One for each platform.
   builder::BuildSettings settings;
   std::vector<std::string> waits_for;  // Services whose images it uses, sorted.
 };

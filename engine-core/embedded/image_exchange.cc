@@ -223,6 +223,11 @@ Result<bool> EmbeddedEngine::HasLayer(std::string_view diff_id) {
   return layers_.HasLayer(image::DigestHex(diff_id));
 }
 
+Result<int64_t> EmbeddedEngine::LayerSize(std::string_view diff_id) {
+  SKIFF_TRY(Open());
+  return layers_.LayerSize(image::DigestHex(diff_id));
+}
+
 Result<OfferedImage> EmbeddedEngine::AskForImage(const ImagePlace& place) {
   SKIFF_ASSIGN(const auto use, UseImages());
   if (!place.folder.empty()) {
@@ -260,19 +265,26 @@ Status EmbeddedEngine::FetchLayers(const ImagePlace& place,
   return {};
 }
 
-Result<PushedImage> EmbeddedEngine::SendImage(const ImagePlace& place, const std::string& config,
-                                              const ImageAnnotations& annotations) {
+Result<PushedImage> EmbeddedEngine::SendImages(const ImagePlace& place,
+                                               const std::vector<SentImage>& images,
+                                               const ListAnnotations& annotations) {
   SKIFF_ASSIGN(const auto use, UseImages());
+  std::vector<image::SendableImage> sendable;
+  std::vector<std::map<std::string, std::string>> of_entries;
+  for (const SentImage& sent : images) {
+    SKIFF_ASSIGN(const std::vector<std::string> layers, image::LayersOfConfig(sent.config));
+    SKIFF_ASSIGN(image::SendableImage one, image::MakeSendable(images_, sent.config, layers,
+                                                               sent.annotations.manifest));
+    sendable.push_back(std::move(one));
+    of_entries.push_back(sent.annotations.descriptor);
+  }
+  SKIFF_ASSIGN(const image::SendableSet set,
+               image::MakeSet(std::move(sendable), of_entries, annotations));
   if (!place.folder.empty()) {
-    SKIFF_ASSIGN(const std::vector<std::string> layers, image::LayersOfConfig(config));
-    SKIFF_ASSIGN(const image::SendableImage sendable,
-                 image::MakeSendable(images_, config, layers, annotations.manifest));
-    return image::WriteLayout(images_, sendable, layers, place.folder, place.reference,
-                              annotations.descriptor);
+    return image::WriteLayout(images_, set, place.folder, place.reference);
   }
   SKIFF_ASSIGN(const Reference reference, ParseReference(place.reference));
-  return image::PushUnnamed(images_, store_, config, reference, {place.access, place.progress},
-                            annotations.manifest);
+  return image::PushUnnamed(images_, store_, set, reference, {place.access, place.progress});
 }
 
 Result<std::string> EmbeddedEngine::LogIn(std::string_view host, const RegistryAccess& access) {

@@ -231,7 +231,7 @@ Result<std::string> EmbeddedEngine::CreateImage(const ImageSpec& spec) {
     return GiveUp(std::move(id).error());
   }
   for (const Reference& reference : references) {
-    SKIFF_TRY(store_.PutReference(reference.Canonical(), *id));
+    SKIFF_TRY(store_.PutReference(reference.Canonical(), *id, spec.other_platforms));
     Journal("image", "tag", *id, {{"name", reference.Familiar()}});
   }
   Journal("image", "create", *id, {});

@@ -370,6 +370,12 @@ std::string TextOf(const ImagePlace& place) {
 
 }  // namespace
 
+Result<int64_t> FakeEngine::LayerSize(std::string_view diff_id) {
+  SKIFF_ASSIGN(const bool known, HasLayer(diff_id));
+  if (!known) return Fail(Code::kNotFound, "no such layer: " + std::string(diff_id));
+  return int64_t{0};
+}
+
 Result<bool> FakeEngine::HasLayer(std::string_view diff_id) {
   const std::lock_guard lock(shared_->mutex);
   return std::ranges::any_of(shared_->images, [&](const auto& entry) {
@@ -400,11 +406,15 @@ Status FakeEngine::FetchLayers(const ImagePlace& place, const std::vector<std::s
   return shared_->Record("FetchLayers " + TextOf(place) + " " + std::to_string(diff_ids.size()));
 }
 
-Result<PushedImage> FakeEngine::SendImage(const ImagePlace& place, const std::string& config,
-                                          const ImageAnnotations& /*annotations*/) {
+Result<PushedImage> FakeEngine::SendImages(const ImagePlace& place,
+                                           const std::vector<SentImage>& images,
+                                           const ListAnnotations& /*annotations*/) {
   const std::lock_guard lock(shared_->mutex);
-  SKIFF_TRY(shared_->Record("SendImage " + TextOf(place)));
-  shared_->sent_images[TextOf(place)] = config;
+  for (const SentImage& image : images) {
+    SKIFF_TRY(shared_->Record("SendImage " + TextOf(place)));
+    shared_->sent_images[TextOf(place)] = image.config;
+  }
+  const std::string& config = images.front().config;
   return PushedImage{"sha256:" + Sha256Hex(config), static_cast<int64_t>(config.size())};
 }
 

@@ -12,6 +12,7 @@
 #include "base/failpoint.h"
 #include "base/identity.h"
 #include "engine-core/image/pack_tree.h"
+#include "engine-core/image_config.h"
 
 namespace skiff::engine::image {
 namespace {
@@ -31,8 +32,9 @@ class Saver {
 
  private:
   struct Chosen {
-    store::Ptr<store::ImageRecord> record;
-    SendableImage image;
+    std::string id;
+    SendableSet set;
+    size_t main = 0;  // Of the set: the image of that id.
     std::vector<Reference> names;
   };
   // A blob to be written: its bytes, its file, or a layer to pack.
@@ -43,7 +45,11 @@ class Saver {
     int64_t size = 0;
   };
 
-  Result<SendableImage> Sendable(const store::ImageRecord& record);
+  Result<SendableImage> Sendable(const std::string& id);
+  Result<Chosen> Choose(const std::string& ref, const std::string& id);
+  Status AddNames(const std::string& ref, Chosen& chosen);
+  void AddBytes(const std::string& bytes);
+  void AddBlobs(const SendableImage& image);
   Status WriteBlob(const std::string& digest, const Content& content);
   std::string IndexJson() const;
   std::string ManifestJson() const;
@@ -55,51 +61,93 @@ class Saver {
   std::map<std::string, Content> blobs_;  // By digest: sorted, so that the order is fixed.
 };
 
-Result<SendableImage> Saver::Sendable(const store::ImageRecord& record) {
-  if (options_.annotations.empty()) return MakeSendable(images_, record);
-  SKIFF_ASSIGN(const std::string config,
-               images_.layers().ReadBlob(record.image.id, kMaximumConfig));
-  return MakeSendable(images_, config, record.layer_ids, options_.annotations.manifest);
+Result<SendableImage> Saver::Sendable(const std::string& id) {
+  SKIFF_ASSIGN(const auto record, images_.Find(id));
+  const auto annotations = options_.annotations.find(id);
+  if (annotations == options_.annotations.end()) return MakeSendable(images_, *record);
+  SKIFF_ASSIGN(const std::string config, images_.layers().ReadBlob(id, kMaximumConfig));
+  return MakeSendable(images_, config, record->layer_ids, annotations->second.manifest);
 }
 
-Status Saver::Add(const std::string& ref) {
-  SKIFF_ASSIGN(const auto record, images_.Find(ref));
-  auto known = std::ranges::find_if(
-      chosen_, [&](const Chosen& other) { return other.record->image.id == record->image.id; });
-  if (known == chosen_.end()) {
-    SKIFF_ASSIGN(SendableImage image, Sendable(*record));
-    chosen_.push_back({record, std::move(image), {}});
-    known = std::prev(chosen_.end());
-    const SendableImage& made = known->image;
-    blobs_[made.manifest.config.digest] = {made.config, "", "", 0};
-    blobs_[DigestOf(Sha256Hex(made.manifest_bytes))] = {made.manifest_bytes, "", "", 0};
-    for (size_t i = 0; i < made.manifest.layers.size(); ++i) {
-      const Descriptor& layer = made.manifest.layers[i];
-      Content content;
-      content.size = layer.size;
-      if (images_.layers().HasBlob(DigestHex(layer.digest))) {
-        content.blob = layer.digest;
-      } else {
-        content.layer = record->layer_ids[i];
-      }
-      blobs_[layer.digest] = std::move(content);
+void Saver::AddBytes(const std::string& bytes) {
+  blobs_[DigestOf(Sha256Hex(bytes))] = {bytes, "", "", 0};
+}
+
+void Saver::AddBlobs(const SendableImage& image) {
+  AddBytes(image.config);
+  AddBytes(image.manifest_bytes);
+  for (size_t i = 0; i < image.manifest.layers.size(); ++i) {
+    const Descriptor& layer = image.manifest.layers[i];
+    Content content;
+    content.size = layer.size;
+    if (images_.layers().HasBlob(DigestHex(layer.digest))) {
+      content.blob = layer.digest;
+    } else {
+      content.layer = image.layer_ids[i];
     }
+    blobs_[layer.digest] = std::move(content);
   }
+}
+
+Result<Saver::Chosen> Saver::Choose(const std::string& ref, const std::string& id) {
+  std::vector<std::string> ids = options_.other_platforms;
+  ids.push_back(id);
+  if (options_.platform.empty()) {
+    SKIFF_ASSIGN(const std::vector<std::string> others, images_.OtherPlatforms(ref));
+    ids.insert(ids.end(), others.begin(), others.end());
+  }
+  std::vector<SendableImage> images;
+  std::vector<std::map<std::string, std::string>> annotations;
+  for (const std::string& one : ids) {
+    SKIFF_ASSIGN(SendableImage image, Sendable(one));
+    AddBlobs(image);
+    images.push_back(std::move(image));
+    const auto it = options_.annotations.find(one);
+    annotations.push_back(it == options_.annotations.end() ? std::map<std::string, std::string>()
+                                                           : it->second.descriptor);
+  }
+  Chosen chosen;
+  chosen.id = id;
+  SKIFF_ASSIGN(chosen.set, MakeSet(std::move(images), annotations, options_.list_annotations));
+  if (!chosen.set.list.empty()) AddBytes(chosen.set.list);
+  const auto is_main = [&](const SendableImage& image) {
+    return image.manifest.config.digest == id;
+  };
+  chosen.main = static_cast<size_t>(std::ranges::find_if(chosen.set.images, is_main) -
+                                    chosen.set.images.begin());
+  return chosen;
+}
+
+Status Saver::AddNames(const std::string& ref, Chosen& chosen) {
   if (!options_.names.empty()) {
-    known->names.clear();
+    chosen.names.clear();
     for (const std::string& text : options_.names) {
       SKIFF_ASSIGN(const Reference name, ParseReference(text));
-      known->names.push_back(name);
+      chosen.names.push_back(name);
     }
     return {};
   }
   const auto reference = ParseReference(ref);
   if (!reference || !reference->digest.empty()) return {};
   // An id names no tag.
-  SKIFF_ASSIGN(const Image image, images_.Inspect(record->image.id));
+  SKIFF_ASSIGN(const Image image, images_.Inspect(chosen.id));
   if (std::ranges::count(image.references, reference->Familiar()) == 0) return {};
-  if (std::ranges::count(known->names, *reference) == 0) known->names.push_back(*reference);
+  if (std::ranges::count(chosen.names, *reference) == 0) chosen.names.push_back(*reference);
   return {};
+}
+
+Status Saver::Add(const std::string& ref) {
+  SKIFF_ASSIGN(const auto record, images_.Find(ref));
+  const std::string& id = record->image.id;
+  SKIFF_ASSIGN(Chosen chosen, Choose(ref, id));
+  auto known = std::ranges::find_if(chosen_, [&](const Chosen& other) {
+    return other.set.top.digest == chosen.set.top.digest;
+  });
+  if (known == chosen_.end()) {
+    chosen_.push_back(std::move(chosen));
+    known = std::prev(chosen_.end());
+  }
+  return AddNames(ref, *known);
 }
 
 Status Saver::WriteBlob(const std::string& digest, const Content& content) {
@@ -125,13 +173,7 @@ std::string Saver::IndexJson() const {
   Index index;
   index.media_type = kOciIndex;
   for (const Chosen& chosen : chosen_) {
-    Descriptor entry;
-    entry.media_type = chosen.image.manifest.media_type;
-    entry.digest = DigestOf(Sha256Hex(chosen.image.manifest_bytes));
-    entry.size = static_cast<int64_t>(chosen.image.manifest_bytes.size());
-    const Image& image = chosen.record->image;
-    entry.platform = {image.os, image.architecture, image.variant};
-    entry.annotations = options_.annotations.descriptor;
+    Descriptor entry = chosen.set.top;
     if (chosen.names.empty()) index.manifests.push_back(entry);
     for (const Reference& name : chosen.names) {
       entry.annotations["io.containerd.image.name"] = name.Canonical();
@@ -146,11 +188,12 @@ std::string Saver::ManifestJson() const {
   OrderedJson all = OrderedJson::array();
   for (const Chosen& chosen : chosen_) {
     OrderedJson entry = OrderedJson::object();
-    entry["Config"] = "blobs/sha256/" + DigestHex(chosen.image.manifest.config.digest);
+    const Manifest& manifest = chosen.set.images[chosen.main].manifest;
+    entry["Config"] = "blobs/sha256/" + DigestHex(manifest.config.digest);
     entry["RepoTags"] = nullptr;
     for (const Reference& name : chosen.names) entry["RepoTags"].push_back(name.Familiar());
     entry["Layers"] = OrderedJson::array();
-    for (const Descriptor& layer : chosen.image.manifest.layers) {
+    for (const Descriptor& layer : manifest.layers) {
       entry["Layers"].push_back("blobs/sha256/" + DigestHex(layer.digest));
     }
     all.push_back(std::move(entry));
@@ -255,6 +298,7 @@ void SetManifest(SendableImage& image, const std::string& config_digest,
 
 Result<SendableImage> MakeSendable(ImageStore& images, const store::ImageRecord& record) {
   SendableImage out;
+  out.layer_ids = record.layer_ids;
   LayerStore& layers = images.layers();
   SKIFF_ASSIGN(out.config, layers.ReadBlob(record.image.id, kMaximumConfig));
   SKIFF_ASSIGN(const auto blobs, images.LayerBlobs(record));
@@ -276,6 +320,7 @@ Result<SendableImage> MakeSendable(ImageStore& images, const std::string& config
                                    const std::map<std::string, std::string>& annotations) {
   SendableImage out;
   out.config = config;
+  out.layer_ids = layer_ids;
   std::vector<store::LayerBlob> blobs;
   for (const std::string& hex : layer_ids) {
     SKIFF_ASSIGN(const auto known, images.KnownLayer(hex));
@@ -284,6 +329,47 @@ Result<SendableImage> MakeSendable(ImageStore& images, const std::string& config
   SKIFF_ASSIGN(const auto described, DescribeLayers(images.layers(), layer_ids, blobs));
   SetManifest(out, DigestOf(Sha256Hex(config)), described, annotations);
   return out;
+}
+
+Result<SendableSet> MakeSet(std::vector<SendableImage> images,
+                            const std::vector<std::map<std::string, std::string>>& annotations,
+                            const ListAnnotations& list_annotations) {
+  struct Item {
+    SendableImage image;
+    Descriptor entry;
+  };
+  std::vector<Item> items;
+  for (size_t i = 0; i < images.size(); ++i) {
+    SKIFF_ASSIGN(const ImageDocument document, ReadImageDocument(images[i].config));
+    Descriptor entry;
+    entry.media_type = images[i].manifest.media_type;
+    entry.digest = DigestOf(Sha256Hex(images[i].manifest_bytes));
+    entry.size = static_cast<int64_t>(images[i].manifest_bytes.size());
+    entry.platform = {document.os, document.architecture, document.variant};
+    entry.annotations = annotations[i];
+    items.push_back({std::move(images[i]), std::move(entry)});
+  }
+  const auto platform = [](const Item& item) { return item.entry.platform.Text(); };
+  std::ranges::sort(items, {}, platform);
+  const auto twice = std::ranges::adjacent_find(items, {}, platform);
+  if (twice != items.end()) {
+    return Fail(Code::kInvalidArgument,
+                "two images of a list are for " + twice->entry.platform.Text());
+  }
+  SendableSet set;
+  for (Item& item : items) {
+    set.images.push_back(std::move(item.image));
+    set.entries.push_back(std::move(item.entry));
+  }
+  set.top = set.entries.front();
+  if (items.size() == 1) return set;
+  set.list = WriteIndex({std::string(kOciIndex), set.entries, list_annotations.list});
+  set.top = {};
+  set.top.media_type = kOciIndex;
+  set.top.digest = DigestOf(Sha256Hex(set.list));
+  set.top.size = static_cast<int64_t>(set.list.size());
+  set.top.annotations = list_annotations.descriptor;
+  return set;
 }
 
 Status SaveArchive(ImageStore& images, int fd, const std::vector<std::string>& refs,

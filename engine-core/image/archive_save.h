@@ -21,12 +21,27 @@ struct SendableImage {
   std::string config;
   std::string manifest_bytes;
   Manifest manifest;
+  std::vector<std::string> layer_ids;  // Hexadecimal; one for each layer of the manifest.
 };
 Result<SendableImage> MakeSendable(ImageStore& images, const store::ImageRecord& record);
 // The same for the bytes of a configuration over layers (hexadecimal) that are here.
 Result<SendableImage> MakeSendable(ImageStore& images, const std::string& config,
                                    const std::vector<std::string>& layer_ids,
                                    const std::map<std::string, std::string>& annotations = {});
+
+// What one name is to refer to: an image, or a list of several.
+struct SendableSet {
+  std::vector<SendableImage> images;
+  std::vector<Descriptor> entries;  // Of the manifests in a list, one for each image.
+  std::string list;                 // Bytes; "" of one image.
+  // Of what the name refers to, in a list above it.
+  Descriptor top;
+};
+// `annotations`: of the entries, one for each image. Several images are sorted by platform.
+// kInvalidArgument: two are for the same one.
+Result<SendableSet> MakeSet(std::vector<SendableImage> images,
+                            const std::vector<std::map<std::string, std::string>>& annotations,
+                            const ListAnnotations& list_annotations);
 
 // The bytes of a blob, compared with its digest at the end: kCorrupted.
 Status StreamBlob(LayerStore& layers, const std::string& digest, const ByteSink& sink);

@@ -132,27 +132,20 @@ Result<std::vector<std::string>> LayersOfConfig(const std::string& config) {
   return layers;
 }
 
-Result<PushedImage> WriteLayout(ImageStore& images, const SendableImage& image,
-                                const std::vector<std::string>& layer_ids,
-                                const std::string& folder, const std::string& tag,
-                                const std::map<std::string, std::string>& annotations) {
+Result<PushedImage> WriteLayout(ImageStore& images, const SendableSet& set,
+                                const std::string& folder, const std::string& tag) {
   LayoutWriter writer(images, folder);
   SKIFF_TRY(writer.Open());
-  for (size_t i = 0; i < layer_ids.size(); ++i) {
-    SKIFF_TRY(writer.PutLayer(image.manifest.layers[i], layer_ids[i]));
+  for (const SendableImage& image : set.images) {
+    for (size_t i = 0; i < image.layer_ids.size(); ++i) {
+      SKIFF_TRY(writer.PutLayer(image.manifest.layers[i], image.layer_ids[i]));
+    }
+    SKIFF_TRY(writer.PutBytes(image.config));
+    SKIFF_TRY(writer.PutBytes(image.manifest_bytes));
   }
-  SKIFF_TRY(writer.PutBytes(image.config));
-  SKIFF_TRY(writer.PutBytes(image.manifest_bytes));
-  Descriptor entry;
-  entry.media_type = image.manifest.media_type;
-  entry.digest = DigestOf(Sha256Hex(image.manifest_bytes));
-  entry.size = static_cast<int64_t>(image.manifest_bytes.size());
-  SKIFF_ASSIGN(const ImageDocument document, ReadImageDocument(image.config));
-  entry.platform = {document.os, document.architecture, document.variant};
-  entry.annotations = annotations;
-  const std::string digest = entry.digest;
-  SKIFF_TRY(writer.Name(std::move(entry), tag));
-  return PushedImage{digest, static_cast<int64_t>(image.manifest_bytes.size())};
+  if (!set.list.empty()) SKIFF_TRY(writer.PutBytes(set.list));
+  SKIFF_TRY(writer.Name(set.top, tag));
+  return PushedImage{set.top.digest, set.top.size};
 }
 
 }  // namespace skiff::engine::image

@@ -18,12 +18,10 @@ Result<std::set<std::string>> MissingLayers(ImageStore& images,
 // Of the bytes of a configuration, hexadecimal.
 Result<std::vector<std::string>> LayersOfConfig(const std::string& config);
 
-// Puts an image into the OCI layout in `folder` (absolute; made when it is missing): blobs that are
-// not there yet, then the list with this image under `tag` ("" for none), which another one may
-// have had, with `annotations` beside it. Readers see the list before or after; one writer at a time.
-Result<PushedImage> WriteLayout(ImageStore& images, const SendableImage& image,
-                                const std::vector<std::string>& layer_ids,
-                                const std::string& folder, const std::string& tag,
-                                const std::map<std::string, std::string>& annotations);
+// Puts images into the OCI layout in `folder` (absolute; made when it is missing): blobs that are
+// not there yet, then the list with them under `tag` ("" for none), which others may have had.
+// Readers see the list before or after; one writer at a time.
+Result<PushedImage> WriteLayout(ImageStore& images, const SendableSet& set,
+                                const std::string& folder, const std::string& tag);
 
 }  // namespace skiff::engine::image

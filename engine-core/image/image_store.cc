@@ -167,6 +167,12 @@ Result<Image> ImageStore::Describe(const store::ImageRecord& record) {
     SKIFF_ASSIGN(const Reference parsed, ParseReference(name));
     (parsed.digest.empty() ? image.references : image.digests).push_back(parsed.Familiar());
   }
+  SKIFF_ASSIGN(const auto others, store_.OtherPlatforms());
+  for (const auto& [name, ids] : others) {
+    if (std::ranges::count(ids, image.id) == 0) continue;
+    SKIFF_ASSIGN(const Reference parsed, ParseReference(name));
+    image.platform_of.push_back(parsed.Familiar());
+  }
   return image;
 }
 
@@ -234,7 +240,16 @@ Result<Image> ImageStore::Inspect(std::string_view ref) {
     SKIFF_ASSIGN(const int64_t size, layers_.LayerSize(id));
     image.layer_sizes.push_back(size);
   }
+  SKIFF_ASSIGN(image.other_platforms, OtherPlatforms(ref));
   return image;
+}
+
+Result<std::vector<std::string>> ImageStore::OtherPlatforms(std::string_view ref) {
+  const auto parsed = ParseReference(ref);
+  if (!parsed) return std::vector<std::string>();
+  SKIFF_ASSIGN(const auto all, store_.OtherPlatforms());
+  const auto it = all.find(parsed->Canonical());
+  return it == all.end() ? std::vector<std::string>() : it->second;
 }
 
 Result<Reference> ImageStore::ParseTag(std::string_view reference) {
@@ -252,7 +267,8 @@ Result<Reference> ImageStore::ParseTag(std::string_view reference) {
 Status ImageStore::Tag(std::string_view ref, std::string_view new_reference) {
   SKIFF_ASSIGN(const auto record, Find(ref));
   SKIFF_ASSIGN(const Reference parsed, ParseTag(new_reference));
-  return store_.PutReference(parsed.Canonical(), record->image.id);
+  SKIFF_ASSIGN(std::vector<std::string> others, OtherPlatforms(ref));
+  return store_.PutReference(parsed.Canonical(), record->image.id, std::move(others));
 }
 
 Result<RemovedImage> ImageStore::Remove(std::string_view ref, bool force,
@@ -260,6 +276,7 @@ Result<RemovedImage> ImageStore::Remove(std::string_view ref, bool force,
   SKIFF_ASSIGN(const auto record, Find(ref));
   const std::string& id = record->image.id;
   SKIFF_ASSIGN(const auto references, store_.References());
+  SKIFF_ASSIGN(const auto platforms_before, store_.OtherPlatforms());
   std::vector<std::string> own;      // Tags.
   std::vector<std::string> digests;  // "name@sha256:...": they go with the last tag.
   for (const auto& [name, image] : references) {
@@ -291,7 +308,10 @@ Result<RemovedImage> ImageStore::Remove(std::string_view ref, bool force,
                       " is using its referenced image " + ShortId(id));
     }
     SKIFF_TRY(untag(parsed->Canonical()));
-    if (own.size() > 1 || user != nullptr) return removed;
+    if (own.size() > 1 || user != nullptr) {
+      SKIFF_TRY(RemoveOtherPlatforms(platforms_before, users, removed));
+      return removed;
+    }
   } else if (by_digest && own.size() + digests.size() > 1) {
     SKIFF_TRY(untag(parsed->Canonical()));
     return removed;
@@ -310,12 +330,51 @@ Result<RemovedImage> ImageStore::Remove(std::string_view ref, bool force,
                       " (must be forced) - image is being used by stopped container " +
                       stopped->container_id.substr(0, kShortId));
     }
+    SKIFF_TRY(LeavePlatformSets(id, force));
     for (const std::string& name : own) SKIFF_TRY(untag(name));
   }
   for (const std::string& name : digests) SKIFF_TRY(untag(name));
   SKIFF_TRY(store_.EraseImage(id));
   removed.deleted.push_back(id);
+  SKIFF_TRY(RemoveOtherPlatforms(platforms_before, users, removed));
   return removed;
+}
+
+Status ImageStore::LeavePlatformSets(const std::string& id, bool force) {
+  SKIFF_ASSIGN(const auto references, store_.References());
+  SKIFF_ASSIGN(const PlatformSets sets, store_.OtherPlatforms());
+  for (const auto& [name, ids] : sets) {
+    if (std::ranges::count(ids, id) == 0) continue;
+    if (!force) {
+      SKIFF_ASSIGN(const Reference reference, ParseReference(name));
+      return Conflict("unable to delete " + ShortId(id) +
+                      " (must be forced) - image is one of the platforms of " +
+                      reference.Familiar());
+    }
+    std::vector<std::string> rest = ids;
+    std::erase(rest, id);
+    SKIFF_TRY(store_.PutReference(name, references.at(name), std::move(rest)));
+  }
+  return {};
+}
+
+Status ImageStore::RemoveOtherPlatforms(const PlatformSets& before,
+                                        const std::vector<ImageUser>& users,
+                                        RemovedImage& removed) {
+  SKIFF_ASSIGN(const auto references, store_.References());
+  SKIFF_ASSIGN(const PlatformSets sets, store_.OtherPlatforms());
+  std::set<std::string> kept;
+  for (const auto& [name, id] : references) kept.insert(id);
+  for (const auto& [name, ids] : sets) kept.insert(ids.begin(), ids.end());
+  for (const ImageUser& user : users) kept.insert(user.image_id);
+  for (const auto& [name, ids] : before) {
+    for (const std::string& id : ids) {
+      if (!kept.insert(id).second) continue;
+      SKIFF_TRY(store_.EraseImage(id));
+      removed.deleted.push_back(id);
+    }
+  }
+  return {};
 }
 
 Result<std::optional<store::LayerBlob>> ImageStore::KnownLayer(const std::string& hex) {

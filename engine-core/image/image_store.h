@@ -55,6 +55,8 @@ class ImageStore {
   // Reference, full id with or without "sha256:", unique prefix of an id.
   Result<store::Ptr<store::ImageRecord>> Find(std::string_view ref);
   Result<Image> Inspect(std::string_view ref);
+  // Ids of the images of other platforms that a name stands for; none of anything else.
+  Result<std::vector<std::string>> OtherPlatforms(std::string_view ref);
   Result<std::string> ReadConfig(std::string_view ref);
   // A name without digest for Tag(): kInvalidArgument with docker's texts.
   static Result<Reference> ParseTag(std::string_view reference);
@@ -73,6 +75,14 @@ class ImageStore {
   Result<std::vector<store::LayerBlob>> LayerBlobs(const store::ImageRecord& record) const;
 
  private:
+  using PlatformSets = std::map<std::string, std::vector<std::string>>;  // By name.
+
+  // Takes the image out of the names that stand for it beside another; kFailedPrecondition unless
+  // `force`.
+  Status LeavePlatformSets(const std::string& id, bool force);
+  // Those of the sets `before` that nothing names or uses any more.
+  Status RemoveOtherPlatforms(const PlatformSets& before, const std::vector<ImageUser>& users,
+                              RemovedImage& removed);
   Result<Image> Describe(const store::ImageRecord& record);
   Result<int64_t> SizeOf(const std::vector<std::string>& layer_ids);
 

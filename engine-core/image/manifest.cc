@@ -196,6 +196,7 @@ std::string WriteIndex(const Index& index) {
   for (const Descriptor& entry : index.manifests) {
     out["manifests"].push_back(WriteDescriptor(entry));
   }
+  if (!index.annotations.empty()) out["annotations"] = index.annotations;
   return out.dump();
 }
 

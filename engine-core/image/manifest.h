@@ -51,6 +51,7 @@ struct Manifest {
 struct Index {
   std::string media_type;
   std::vector<Descriptor> manifests;
+  std::map<std::string, std::string> annotations = {};  // Written, not read.
 };
 
 // `media_type`: what came with it ("" for nothing); it must agree with what it says itself.

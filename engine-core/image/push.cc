@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <map>
+#include <numeric>
 #include <set>
 
 #include "base/failpoint.h"
@@ -26,7 +27,18 @@ using transfer::RegistryRequest;
 Result<std::map<std::string, std::string>> KnownPlaces(ImageStore& images, store::Store& store,
                                                        const Reference& target) {
   SKIFF_ASSIGN(const auto references, store.References());
+  SKIFF_ASSIGN(const auto platforms, store.OtherPlatforms());
   std::map<std::string, std::string> places;
+  const auto add = [&](const std::string& id, const std::string& path) -> Status {
+    SKIFF_ASSIGN(const auto record, images.Find(id));
+    SKIFF_ASSIGN(const auto blobs, images.LayerBlobs(*record));
+    for (size_t i = 0; i < blobs.size(); ++i) {
+      // One that was made here went as MakeSendable() packs it.
+      const std::string& digest = blobs[i].digest;
+      places.emplace(digest.empty() ? DigestOf(record->layer_ids[i]) : digest, path);
+    }
+    return {};
+  };
   for (const auto& [name, id] : references) {
     SKIFF_ASSIGN(const Reference reference, ParseReference(name));
     // A tag alone may never have been there; a digest was given by the registry.
@@ -34,12 +46,9 @@ Result<std::map<std::string, std::string>> KnownPlaces(ImageStore& images, store
         reference.path == target.path) {
       continue;
     }
-    SKIFF_ASSIGN(const auto record, images.Find(id));
-    SKIFF_ASSIGN(const auto blobs, images.LayerBlobs(*record));
-    for (size_t i = 0; i < blobs.size(); ++i) {
-      // One that was made here went as MakeSendable() packs it.
-      const std::string& digest = blobs[i].digest;
-      places.emplace(digest.empty() ? DigestOf(record->layer_ids[i]) : digest, reference.path);
+    SKIFF_TRY(add(id, reference.path));
+    if (const auto others = platforms.find(name); others != platforms.end()) {
+      for (const std::string& other : others->second) SKIFF_TRY(add(other, reference.path));
     }
   }
   return places;
@@ -48,12 +57,10 @@ Result<std::map<std::string, std::string>> KnownPlaces(ImageStore& images, store
 class Pusher {
  public:
   Pusher(ImageStore& images, const Reference& reference, const PushOptions& options,
-         std::vector<std::string> layer_ids, SendableImage image,
-         std::map<std::string, std::string> places)
+         const SendableSet& set, std::map<std::string, std::string> places)
       : images_(images),
         reference_(reference),
-        layer_ids_(std::move(layer_ids)),
-        image_(std::move(image)),
+        set_(set),
         places_(std::move(places)),
         lines_(options.progress),
         workers_(images.layers().transfer_program(), Opening(options)) {}
@@ -61,14 +68,23 @@ class Pusher {
   Result<PushedImage> Push();
 
  private:
+  // A layer of one of the images.
+  struct LayerToSend {
+    const Descriptor* layer = nullptr;
+    std::string hex;
+  };
+
   RegistryOpening Opening(const PushOptions& options) const;
-  Status PushLayer(RegistryClient& client, const WorkFolder& work, size_t number);
-  Result<Fd> OpenLayer(const WorkFolder& work, size_t number);
+  std::vector<LayerToSend> Layers() const;
+  Status PushLayer(RegistryClient& client, const WorkFolder& work, const LayerToSend& layer);
+  Result<Fd> OpenLayer(const WorkFolder& work, const LayerToSend& layer);
+  Result<bool> HasBlob(RegistryClient& client, const std::string& digest);
+  Status PutManifest(RegistryClient& client, const std::string& name, const std::string& media_type,
+                     const std::string& bytes);
 
   ImageStore& images_;
   const Reference& reference_;
-  std::vector<std::string> layer_ids_;  // Hexadecimal.
-  SendableImage image_;
+  const SendableSet& set_;
   std::map<std::string, std::string> places_;
   ProgressLines lines_;
   RegistryWorkers workers_;
@@ -80,36 +96,54 @@ RegistryOpening Pusher::Opening(const PushOptions& options) const {
   opening.repository = reference_.path;
   opening.push = true;
   opening.access = options.access;
-  for (const Descriptor& layer : image_.manifest.layers) {
-    const auto place = places_.find(layer.digest);
+  for (const LayerToSend& layer : Layers()) {
+    const auto place = places_.find(layer.layer->digest);
     if (place != places_.end()) opening.from = place->second;
   }
   return opening;
 }
 
-// As it came, or packed again.
-Result<Fd> Pusher::OpenLayer(const WorkFolder& work, size_t number) {
-  const Descriptor& layer = image_.manifest.layers[number];
-  if (images_.layers().HasBlob(DigestHex(layer.digest))) {
-    return images_.layers().OpenBlob(layer.digest);
+// Each blob once.
+std::vector<Pusher::LayerToSend> Pusher::Layers() const {
+  std::vector<LayerToSend> layers;
+  std::set<std::string> seen;
+  for (const SendableImage& image : set_.images) {
+    for (size_t i = 0; i < image.manifest.layers.size(); ++i) {
+      const Descriptor& layer = image.manifest.layers[i];
+      if (seen.insert(layer.digest).second) layers.push_back({&layer, image.layer_ids[i]});
+    }
   }
-  const std::string path = work.path() + "/layer-" + std::to_string(number);
+  return layers;
+}
+
+// As it came, or packed again.
+Result<Fd> Pusher::OpenLayer(const WorkFolder& work, const LayerToSend& sent) {
+  const std::string& digest = sent.layer->digest;
+  if (images_.layers().HasBlob(DigestHex(digest))) return images_.layers().OpenBlob(digest);
+  const std::string path = work.path() + "/layer-" + DigestHex(digest);
   SKIFF_ASSIGN(Fd file, OpenFile(path, O_RDWR | O_CREAT | O_EXCL, 0600));
-  SKIFF_TRY(PackLayer(images_.layers(), layer_ids_[number],
+  SKIFF_TRY(PackLayer(images_.layers(), sent.hex,
                       [&](std::string_view data) { return WriteAll(file.get(), data, path); }));
   return file;
 }
 
-Status Pusher::PushLayer(RegistryClient& client, const WorkFolder& work, size_t number) {
-  const Descriptor& layer = image_.manifest.layers[number];
+Result<bool> Pusher::HasBlob(RegistryClient& client, const std::string& digest) {
   RegistryRequest request;
   request.op = RegistryOp::kHasBlob;
-  request.digest = layer.digest;
+  request.digest = digest;
   SKIFF_ASSIGN(const auto there, client.Do(request, -1));
-  if (there.found) {
+  return there.found;
+}
+
+Status Pusher::PushLayer(RegistryClient& client, const WorkFolder& work, const LayerToSend& sent) {
+  const Descriptor& layer = *sent.layer;
+  SKIFF_ASSIGN(const bool there, HasBlob(client, layer.digest));
+  if (there) {
     lines_.Say(layer.digest, "Layer already exists");
     return {};
   }
+  RegistryRequest request;
+  request.digest = layer.digest;
   if (const auto place = places_.find(layer.digest); place != places_.end()) {
     request.op = RegistryOp::kMountBlob;
     request.from = place->second;
@@ -120,7 +154,7 @@ Status Pusher::PushLayer(RegistryClient& client, const WorkFolder& work, size_t 
     }
   }
   lines_.Say(layer.digest, "Preparing");
-  SKIFF_ASSIGN(const Fd file, OpenLayer(work, number));
+  SKIFF_ASSIGN(const Fd file, OpenLayer(work, sent));
   SKIFF_TRY(Failpoint("image.push_layer"));
   request.op = RegistryOp::kPutBlob;
   request.size = layer.size;
@@ -131,34 +165,53 @@ Status Pusher::PushLayer(RegistryClient& client, const WorkFolder& work, size_t 
   return {};
 }
 
+Status Pusher::PutManifest(RegistryClient& client, const std::string& name,
+                           const std::string& media_type, const std::string& bytes) {
+  SKIFF_TRY(Failpoint("image.push_manifest"));
+  RegistryRequest request;
+  request.op = RegistryOp::kPutManifest;
+  request.reference = name;
+  request.media_type = media_type;
+  SKIFF_TRY(client.Send(request, bytes));
+  return {};
+}
+
 Result<PushedImage> Pusher::Push() {
   SKIFF_ASSIGN(RegistryClient * first, workers_.First());
   RegistryRequest request;
   request.op = RegistryOp::kHasBlob;
-  request.digest = image_.manifest.config.digest;
+  request.digest = set_.images.front().manifest.config.digest;
   SKIFF_ASSIGN(const auto learned, first->Do(request, -1));
   workers_.Share(learned);
-  std::vector<size_t> numbers;
-  std::set<std::string> seen;
-  for (size_t i = 0; i < image_.manifest.layers.size(); ++i) {
-    if (seen.insert(image_.manifest.layers[i].digest).second) numbers.push_back(i);
-  }
+  const std::vector<LayerToSend> layers = Layers();
+  std::vector<size_t> numbers(layers.size());
+  std::iota(numbers.begin(), numbers.end(), size_t{0});
   SKIFF_ASSIGN(const WorkFolder work, WorkFolder::Make(images_.layers().layout()));
   SKIFF_TRY(RunJobs(numbers, kTransfersAtOnce, [&](size_t worker, size_t number) -> Status {
     SKIFF_ASSIGN(RegistryClient * client, workers_.Of(worker));
-    return PushLayer(*client, work, number);
+    return PushLayer(*client, work, layers[number]);
   }));
-  if (!learned.found) {
-    request.op = RegistryOp::kPutBlob;
-    request.size = static_cast<int64_t>(image_.config.size());
-    SKIFF_TRY(first->Send(request, image_.config));
+  for (const SendableImage& image : set_.images) {
+    const bool is_first = &image == &set_.images.front();
+    bool there = learned.found;
+    if (!is_first) {
+      SKIFF_ASSIGN(there, HasBlob(*first, image.manifest.config.digest));
+    }
+    if (!there) {
+      request.op = RegistryOp::kPutBlob;
+      request.digest = image.manifest.config.digest;
+      request.size = static_cast<int64_t>(image.config.size());
+      SKIFF_TRY(first->Send(request, image.config));
+    }
+    // Those of a list are known by their digests alone.
+    const std::string& name =
+        set_.list.empty() ? reference_.tag : set_.entries[&image - set_.images.data()].digest;
+    SKIFF_TRY(PutManifest(*first, name, image.manifest.media_type, image.manifest_bytes));
   }
-  SKIFF_TRY(Failpoint("image.push_manifest"));
-  request.op = RegistryOp::kPutManifest;
-  request.reference = reference_.tag;
-  request.media_type = image_.manifest.media_type;
-  SKIFF_ASSIGN(const auto put, first->Send(request, image_.manifest_bytes));
-  return PushedImage{put.digest, static_cast<int64_t>(image_.manifest_bytes.size())};
+  if (!set_.list.empty()) {
+    SKIFF_TRY(PutManifest(*first, reference_.tag, set_.top.media_type, set_.list));
+  }
+  return PushedImage{set_.top.digest, set_.top.size};
 }
 
 }  // namespace
@@ -174,31 +227,35 @@ Result<PushedImage> Push(ImageStore& images, store::Store& store, const Referenc
     return Fail(Code::kNotFound,
                 "An image does not exist locally with the tag: " + reference.FamiliarName());
   }
-  SKIFF_ASSIGN(const auto record, images.Find(known->second));
-  SKIFF_ASSIGN(SendableImage image, MakeSendable(images, *record));
+  SKIFF_ASSIGN(const std::vector<std::string> others,
+               images.OtherPlatforms(reference.Canonical()));
+  std::vector<std::string> ids = others;
+  ids.push_back(known->second);
+  std::vector<SendableImage> sent;
+  for (const std::string& id : ids) {
+    SKIFF_ASSIGN(const auto record, images.Find(id));
+    SKIFF_ASSIGN(SendableImage image, MakeSendable(images, *record));
+    sent.push_back(std::move(image));
+  }
+  const std::vector<std::map<std::string, std::string>> no_annotations(sent.size());
+  SKIFF_ASSIGN(const SendableSet set, MakeSet(std::move(sent), no_annotations, {}));
   SKIFF_ASSIGN(auto places, KnownPlaces(images, store, reference));
-  Pusher pusher(images, reference, options, record->layer_ids, std::move(image),
-                std::move(places));
-  SKIFF_ASSIGN(const PushedImage pushed, pusher.Push());
+  SKIFF_ASSIGN(const PushedImage pushed,
+               Pusher(images, reference, options, set, std::move(places)).Push());
   Reference by_digest = reference;
   by_digest.tag.clear();
   by_digest.digest = pushed.digest;
-  SKIFF_TRY(store.PutReference(by_digest.Canonical(), record->image.id));
+  SKIFF_TRY(store.PutReference(by_digest.Canonical(), known->second, others));
   return pushed;
 }
 
-Result<PushedImage> PushUnnamed(ImageStore& images, store::Store& store, const std::string& config,
-                                const Reference& reference, const PushOptions& options,
-                                const std::map<std::string, std::string>& annotations) {
+Result<PushedImage> PushUnnamed(ImageStore& images, store::Store& store, const SendableSet& set,
+                                const Reference& reference, const PushOptions& options) {
   if (!reference.digest.empty()) {
     return Fail(Code::kInvalidArgument, "cannot push a digest reference");
   }
-  SKIFF_ASSIGN(std::vector<std::string> layer_ids, LayersOfConfig(config));
-  SKIFF_ASSIGN(SendableImage image, MakeSendable(images, config, layer_ids, annotations));
   SKIFF_ASSIGN(auto places, KnownPlaces(images, store, reference));
-  return Pusher(images, reference, options, std::move(layer_ids), std::move(image),
-                std::move(places))
-      .Push();
+  return Pusher(images, reference, options, set, std::move(places)).Push();
 }
 
 }  // namespace skiff::engine::image

@@ -65,6 +65,14 @@ struct ImageRecord {
   std::string index;                   // Of the list it was chosen from, "" for none.
 };
 
+// What a name stands for.
+struct ReferenceRecord {
+  std::string image_id;
+  // Ids of the images of other platforms that were made with it under this name: they are pushed and
+  // saved together.
+  std::vector<std::string> other_platforms;
+};
+
 struct NetworkRecord {
   Network network;
   std::string bridge;

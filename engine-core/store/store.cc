@@ -9,6 +9,7 @@
 #include "base/atomic_file.h"
 #include "base/failpoint.h"
 #include "base/fd.h"
+#include "base/text.h"
 
 namespace skiff::engine::store {
 namespace {
@@ -31,10 +32,21 @@ constexpr std::array kMigrations = {
       CREATE TABLE build_cache(key TEXT PRIMARY KEY,
                                document TEXT NOT NULL) STRICT, WITHOUT ROWID;
     )sql"},
+    Migration{3, R"sql(
+      ALTER TABLE image_references ADD COLUMN other_platforms TEXT NOT NULL DEFAULT '';
+    )sql"},
 };
 
 std::string Text(std::string_view text) {
   return std::string(text);
+}
+
+std::vector<std::string> Words(const std::string& text) {
+  std::vector<std::string> words;
+  for (const std::string_view word : Split(text, ' ')) {
+    if (!word.empty()) words.emplace_back(word);
+  }
+  return words;
 }
 
 template <typename Record>
@@ -161,11 +173,12 @@ Status Store::Load() {
                  LoadDocuments<ImageRecord>(*database_, "SELECT id, document FROM images"));
     references_.base.clear();
     SKIFF_ASSIGN(Statement references,
-                 database_->Prepare("SELECT name, image_id FROM image_references"));
+                 database_->Prepare("SELECT name, image_id, other_platforms FROM image_references"));
     while (true) {
       SKIFF_ASSIGN(const bool more, references.Step());
       if (!more) break;
-      references_.base[references.Text(0)] = std::make_shared<std::string>(references.Text(1));
+      references_.base[references.Text(0)] = std::make_shared<ReferenceRecord>(
+          ReferenceRecord{references.Text(1), Words(references.Text(2))});
     }
     layers_.base.clear();
     SKIFF_ASSIGN(Statement layers, database_->Prepare("SELECT id, size, created_at FROM layers"));
@@ -381,10 +394,10 @@ Result<std::map<std::string, std::string>> Store::References() {
   const std::lock_guard lock(mutex_);
   SKIFF_TRY(Fresh());
   std::map<std::string, std::string> all;
-  for (const auto& [name, id] : references_.base) all[name] = *id;
-  for (const auto& [name, id] : references_.changes) {
-    if (id) {
-      all[name] = *id;
+  for (const auto& [name, row] : references_.base) all[name] = row->image_id;
+  for (const auto& [name, row] : references_.changes) {
+    if (row) {
+      all[name] = row->image_id;
     } else {
       all.erase(name);
     }
@@ -392,10 +405,27 @@ Result<std::map<std::string, std::string>> Store::References() {
   return all;
 }
 
-Status Store::PutReference(const std::string& reference, const std::string& image_id) {
+Result<std::map<std::string, std::vector<std::string>>> Store::OtherPlatforms() {
   const std::lock_guard lock(mutex_);
   SKIFF_TRY(Fresh());
-  references_.changes[reference] = std::make_shared<std::string>(image_id);
+  std::map<std::string, std::vector<std::string>> all;
+  for (const auto& [name, row] : references_.base) {
+    if (!references_.changes.contains(name) && !row->other_platforms.empty()) {
+      all[name] = row->other_platforms;
+    }
+  }
+  for (const auto& [name, row] : references_.changes) {
+    if (row && !row->other_platforms.empty()) all[name] = row->other_platforms;
+  }
+  return all;
+}
+
+Status Store::PutReference(const std::string& reference, const std::string& image_id,
+                           std::vector<std::string> other_platforms) {
+  const std::lock_guard lock(mutex_);
+  SKIFF_TRY(Fresh());
+  references_.changes[reference] =
+      std::make_shared<ReferenceRecord>(ReferenceRecord{image_id, std::move(other_platforms)});
   return {};
 }
 
@@ -494,8 +524,12 @@ Status Store::WriteOthers() {
                          [](Statement& put, const ImageRecord& row) { put.Bind(2, Encode(row)); }));
   SKIFF_TRY(WriteChanges(*database_, references_.changes,
                          "DELETE FROM image_references WHERE name=?1",
-                         "INSERT OR REPLACE INTO image_references(name, image_id) VALUES(?1,?2)",
-                         [](Statement& put, const std::string& id) { put.Bind(2, id); }));
+                         "INSERT OR REPLACE INTO image_references(name, image_id, other_platforms) "
+                         "VALUES(?1,?2,?3)",
+                         [](Statement& put, const ReferenceRecord& row) {
+                           put.Bind(2, row.image_id);
+                           put.Bind(3, Join(row.other_platforms, " "));
+                         }));
   SKIFF_TRY(WriteChanges(*database_, cache_.changes, "DELETE FROM build_cache WHERE key=?1",
                          "INSERT OR REPLACE INTO build_cache(key, document) VALUES(?1,?2)",
                          [](Statement& put, const CacheEntry& row) { put.Bind(2, Encode(row)); }));

@@ -56,7 +56,10 @@ class Store {
   Status EraseImage(const std::string& id);
   // Canonical reference ("docker.io/library/busybox:latest") -> image id.
   Result<std::map<std::string, std::string>> References();
-  Status PutReference(const std::string& reference, const std::string& image_id);
+  // Those that stand for images of several platforms -> ids of the other ones.
+  Result<std::map<std::string, std::vector<std::string>>> OtherPlatforms();
+  Status PutReference(const std::string& reference, const std::string& image_id,
+                      std::vector<std::string> other_platforms = {});
   Status EraseReference(const std::string& reference);
   Result<std::vector<Ptr<LayerRecord>>> Layers();
   Status Put(LayerRecord layer);
@@ -113,7 +116,7 @@ class Store {
   Table<NetworkRecord> networks_;
   Table<Volume> volumes_;
   Table<ImageRecord> images_;
-  Table<std::string> references_;
+  Table<ReferenceRecord> references_;
   Table<LayerRecord> layers_;
   // Read only when somebody asks: a build may leave thousands.
   Table<CacheEntry> cache_;

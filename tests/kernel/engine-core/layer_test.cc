@@ -50,7 +50,7 @@ class LayerTest : public EngineTest {
     auto document = ReadImageDocument(*config);
     EXPECT_TRUE(document);
     document->diff_ids.insert(document->diff_ids.end(), layers.begin(), layers.end());
-    const auto id = engine_->CreateImage({WriteImageDocument(*document), {reference}, ""});
+    const auto id = engine_->CreateImage({WriteImageDocument(*document), {reference}, "", {}});
     EXPECT_TRUE(id) << id.error().Text();
     return id.value_or("");
   }

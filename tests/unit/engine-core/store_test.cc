@@ -128,13 +128,15 @@ TEST_F(StoreTest, EveryTableIsWrittenAndErased) {
   ASSERT_TRUE(store_.Put(volume));
   ASSERT_TRUE(store_.Put(image));
   ASSERT_TRUE(store_.Put(LayerRecord{"l", 7, 8}));
-  ASSERT_TRUE(store_.PutReference("docker.io/library/x:latest", "sha256:i"));
+  ASSERT_TRUE(store_.PutReference("docker.io/library/x:latest", "sha256:i", {"sha256:a", "sha256:b"}));
   ASSERT_TRUE(store_.Commit());
   Store other(layout_);
   EXPECT_EQ((*other.FindNetwork("net"))->network.id, "n");
   EXPECT_TRUE(other.FindVolume("vol"));
   EXPECT_EQ(other.Images()->size(), 1u);
   EXPECT_EQ(other.References()->at("docker.io/library/x:latest"), "sha256:i");
+  EXPECT_EQ(other.OtherPlatforms()->at("docker.io/library/x:latest"),
+            (std::vector<std::string>{"sha256:a", "sha256:b"}));
   EXPECT_EQ((*other.Layers())[0]->size, 7);
   ASSERT_TRUE(other.EraseNetwork("n"));
   ASSERT_TRUE(other.EraseVolume("vol"));
@@ -143,7 +145,8 @@ TEST_F(StoreTest, EveryTableIsWrittenAndErased) {
   ASSERT_TRUE(other.EraseLayer("l"));
   ASSERT_TRUE(other.Commit());
   EXPECT_EQ(store_.Networks()->size() + store_.Volumes()->size() + store_.Images()->size() +
-                store_.References()->size() + store_.Layers()->size(),
+                store_.References()->size() + store_.OtherPlatforms()->size() +
+                store_.Layers()->size(),
             0u);
   EXPECT_EQ(store_.FindNetwork("net").error().message, "network net not found");
   EXPECT_EQ(store_.FindVolume("vol").error().message, "get vol: no such volume");
