@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <memory>
 
 #include "base/atomic_file.h"
 #include "base/identity.h"
@@ -134,13 +135,19 @@ Result<Made> PlanAndBuild(Context& context, const Arguments& arguments, BuildReq
   SKIFF_ASSIGN(builder::BuildSettings settings, ReadBuildSettings(context, arguments, request));
   SKIFF_ASSIGN(const BuildOutputs outputs,
                ReadBuildOutputs(context, arguments, request.platforms.size() > 1));
-  settings.keep_image = outputs.needs_image();
+  settings.keep_image = outputs.store;
   settings.references = outputs.store ? outputs.names : std::vector<std::string>();
   Made made;
   SKIFF_ASSIGN(const auto plans,
                PlanAll(context, request, builder.Images(arguments.Bool("pull"), reporter),
                        made.warnings));
   auto built = builder.Build(plans, settings, reporter);
+  // Until everything is written: what neither an image nor the cache keeps would go.
+  std::vector<std::unique_ptr<engine::WritableLayer>> held;
+  for (size_t i = 0; built && i < built->images.size(); ++i) {
+    SKIFF_ASSIGN(auto layer, engine->CreateLayer(built->images[i].layers));
+    held.push_back(std::move(layer));
+  }
   Status finished = builder.Finish();
   for (const std::string& id : request.layout_images) {
     const auto removed = engine->RemoveImage(id, false);
@@ -155,7 +162,13 @@ Result<Made> PlanAndBuild(Context& context, const Arguments& arguments, BuildReq
     context.PrintError("warning: annotations are part of what is pushed or written by --output, not "
                        "of the image here\n");
   }
-  SKIFF_TRY(WriteBuildOutputs(context, outputs, *built, reporter));
+  const Status written = WriteBuildOutputs(context, outputs, *built, reporter);
+  held.clear();
+  if (!request.layout_images.empty()) {
+    SKIFF_TRY(engine->CollectGarbage());
+    SKIFF_TRY(engine->Commit());
+  }
+  SKIFF_TRY(written);
   made.image = built->result();
   return made;
 }

@@ -20,8 +20,7 @@ using Kind = BuildOutput::Kind;
 
 // What an output says and what is done anyway.
 constexpr std::string_view kHarmless[] = {
-    "oci-mediatypes", "force-compression", "rewrite-timestamp", "unpack",
-    "store",          "buildinfo",         "context",
+    "oci-mediatypes", "rewrite-timestamp", "unpack", "store", "buildinfo", "context",
 };
 
 // One --output as key and value; the short form is a folder, "-" a tar stream.
@@ -31,11 +30,21 @@ struct Fields {
   bool push = false;
   bool tar = true;
   std::optional<bool> split;
+  engine::LayerCompression compression;
+  bool force_compression = false;
   std::vector<BuildAnnotation> annotations;
 };
 
 tl::unexpected<Error> Unsupported(const std::string& what) {
   return Fail(Code::kUnsupported, what + " is not supported");
+}
+
+Result<engine::CompressionKind> ParseCompression(const std::string& word) {
+  if (word == "gzip") return engine::CompressionKind::kGzip;
+  if (word == "zstd") return engine::CompressionKind::kZstd;
+  if (word == "uncompressed") return engine::CompressionKind::kNone;
+  return Fail(Error(Code::kUnsupported, fmt::format("unsupported layer compression type {}", word))
+                  .With("use gzip, zstd or uncompressed"));
 }
 
 Status ReadField(const std::string& key, const std::string& value, Fields& fields) {
@@ -53,10 +62,15 @@ Status ReadField(const std::string& key, const std::string& value, Fields& field
   } else if (key == "platform-split") {
     fields.split = on;
   } else if (key == "compression") {
-    if (value != "uncompressed") {
-      return Fail(Error(Code::kUnsupported, fmt::format("compression={} is not supported", value))
-                      .With("layers that are made here are written uncompressed"));
+    SKIFF_ASSIGN(fields.compression.kind, ParseCompression(value));
+  } else if (key == "compression-level") {
+    fields.compression.level = ParseNumber<int>(value);
+    if (!fields.compression.level) {
+      return Fail(Code::kInvalidArgument,
+                  fmt::format("non-int value {} specified for compression-level", value));
     }
+  } else if (key == "force-compression") {
+    fields.force_compression = on;
   } else if (std::ranges::find(kHarmless, key) == std::end(kHarmless)) {
     return Unsupported(fmt::format("the option '{}' of an output", key));
   }
@@ -104,9 +118,21 @@ class OutputReader {
     if (several_ && fields.split == false) {
       return Unsupported("platform-split=false of a build for several platforms");
     }
+    const bool zstd = fields.compression.kind == engine::CompressionKind::kZstd;
+    const int highest = zstd ? engine::kMaximumZstdLevel : engine::kMaximumGzipLevel;
+    const int level = fields.compression.level.value_or(0);
+    if (level < 0 || level > highest) {
+      return Fail(Code::kInvalidArgument,
+                  fmt::format("compression-level {} is not between 0 and {}", level, highest));
+    }
+    if (fields.force_compression) {
+      return Fail(Error(Code::kUnsupported, "force-compression is not supported")
+                      .With("layers of base images stay as they came"));
+    }
     SKIFF_TRY(Choose(fields));
     for (size_t i = before; i < outputs_.list.size(); ++i) {
       outputs_.list[i].split = fields.split.value_or(several_);
+      outputs_.list[i].compression = fields.compression;
       auto& list = outputs_.list[i].annotations;
       list = annotations_;
       list.insert(list.end(), fields.annotations.begin(), fields.annotations.end());
@@ -173,7 +199,7 @@ class OutputReader {
       }
     }
     if (!path.empty() && !path.starts_with('/')) path = context_.around().working_dir + "/" + path;
-    outputs_.list.push_back({kind, std::move(path), false, {}});
+    outputs_.list.push_back({kind, std::move(path), false, {}, {}});
     return {};
   }
 
@@ -215,7 +241,7 @@ class OutputWriter {
     if (output.kind == Kind::kFolder) {
       written = WriteFolder(output);
     } else if (output.kind == Kind::kRegistry) {
-      written = Push(progress, step);
+      written = Push(output, progress, step);
     } else if (output.kind == Kind::kLayout) {
       written = WriteLayout(output);
     } else {
@@ -228,13 +254,14 @@ class OutputWriter {
 
  private:
   Status ReadAnnotations(const BuildOutput& output) {
-    sent_.clear();
+    sent_ = {};
+    sent_.main = built_.main;
     for (const builder::BuiltImage& image : built_.images) {
       SKIFF_ASSIGN(engine::ImageAnnotations annotations,
                    AnnotationsOf(output.annotations, image.config));
-      sent_.push_back({image.config, std::move(annotations)});
+      sent_.images.push_back({image.config, std::move(annotations)});
     }
-    list_annotations_ = ListAnnotationsOf(output.annotations);
+    sent_.annotations = ListAnnotationsOf(output.annotations);
     return {};
   }
 
@@ -264,29 +291,31 @@ class OutputWriter {
     return builder::ExportFiles(engine_, files, output.path);
   }
 
-  Status Push(builder::BuildProgress& progress, int step) {
+  Status Push(const BuildOutput& output, builder::BuildProgress& progress, int step) {
     for (const std::string& name : outputs_.names) {
-      SKIFF_ASSIGN(const engine::PushedImage pushed, PushOne(name));
+      SKIFF_ASSIGN(const engine::PushedImage pushed, PushOne(output, name));
       progress.Detail(step, fmt::format("pushing manifest for {}@{}", name, pushed.digest));
     }
     return {};
   }
 
   // What the name means here, or (with annotations) what differs from it in its manifests.
-  Result<engine::PushedImage> PushOne(const std::string& name) {
+  Result<engine::PushedImage> PushOne(const BuildOutput& output, const std::string& name) {
     SKIFF_ASSIGN(engine::RegistryAccess access, AccessToImage(context_, name));
     const bool plain =
-        list_annotations_.empty() &&
-        std::ranges::all_of(sent_, [](const auto& image) { return image.annotations.empty(); });
+        sent_.annotations.empty() &&
+        std::ranges::all_of(sent_.images, [](const auto& image) { return image.annotations.empty(); });
     if (plain) {
       engine::PushOptions options;
       options.access = std::move(access);
+      options.compression = output.compression;
       return engine_.PushImage(name, options);
     }
     engine::ImagePlace place;
     place.reference = name;
     place.access = std::move(access);
-    return engine_.SendImages(place, sent_, list_annotations_);
+    place.compression = output.compression;
+    return engine_.SendImages(place, sent_);
   }
 
   Status Save(const BuildOutput& output) {
@@ -300,13 +329,8 @@ class OutputWriter {
     options.format = output.kind == Kind::kOci ? engine::ArchiveFormat::kOci
                                                : engine::ArchiveFormat::kDocker;
     options.names = outputs_.names;
-    options.list_annotations = list_annotations_;
-    for (size_t i = 0; i < built_.images.size(); ++i) {
-      const std::string& id = built_.images[i].id;
-      if (!sent_[i].annotations.empty()) options.annotations[id] = sent_[i].annotations;
-      if (i != built_.main) options.other_platforms.push_back(id);
-    }
-    SKIFF_TRY(engine_.SaveImages(file.fd(), {built_.result().id}, options));
+    options.compression = output.compression;
+    SKIFF_TRY(engine_.ArchiveImages(file.fd(), sent_, options));
     return file.Finish();
   }
 
@@ -315,12 +339,13 @@ class OutputWriter {
     const std::vector<std::string>& names = outputs_.names;
     engine::ImagePlace place;
     place.folder = output.path;
+    place.compression = output.compression;
     for (size_t i = 0; i == 0 || i < names.size(); ++i) {
       if (i < names.size()) {
         SKIFF_ASSIGN(const engine::Reference name, engine::ParseReference(names[i]));
         place.reference = name.tag;
       }
-      SKIFF_TRY(engine_.SendImages(place, sent_, list_annotations_));
+      SKIFF_TRY(engine_.SendImages(place, sent_));
     }
     return {};
   }
@@ -329,8 +354,7 @@ class OutputWriter {
   engine::Engine& engine_;
   const BuildOutputs& outputs_;
   const builder::BuiltImages& built_;
-  std::vector<engine::SentImage> sent_;  // As this output annotates them.
-  engine::ListAnnotations list_annotations_;
+  engine::SentImages sent_;  // As this output annotates them.
 };
 
 }  // namespace
@@ -338,12 +362,6 @@ class OutputWriter {
 bool BuildOutputs::annotated_in_vain() const {
   return annotated && std::ranges::all_of(list, [](const BuildOutput& output) {
            return output.kind == Kind::kFolder || output.kind == Kind::kTar;
-         });
-}
-
-bool BuildOutputs::needs_image() const {
-  return store || std::ranges::any_of(list, [](const BuildOutput& output) {
-           return output.kind != Kind::kFolder && output.kind != Kind::kTar;
          });
 }
 
@@ -388,19 +406,10 @@ Result<BuildOutputs> ReadBuildOutputs(const Context& context, const Arguments& a
 Status WriteBuildOutputs(Context& context, const BuildOutputs& outputs,
                          const builder::BuiltImages& built, builder::BuildProgress& progress) {
   SKIFF_ASSIGN(engine::Engine * engine, context.Engine());
-  Status written;
   OutputWriter writer(context, *engine, outputs, built);
-  for (const BuildOutput& output : outputs.list) {
-    written = writer.Write(output, progress);
-    if (!written) break;
-  }
-  if (outputs.store || !outputs.needs_image()) return written;
-  for (const builder::BuiltImage& image : built.images) {
-    if (image.existed) continue;
-    SKIFF_TRY(engine->RemoveImage(image.id, false));
-  }
-  SKIFF_TRY(engine->Commit());
-  return written;
+  for (const BuildOutput& output : outputs.list) SKIFF_TRY(writer.Write(output, progress));
+  // Names by digest, and what layers have been compressed to.
+  return engine->Commit();
 }
 
 }  // namespace skiff::cli

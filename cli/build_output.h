@@ -17,6 +17,7 @@ struct BuildOutput {
   Kind kind = Kind::kFolder;
   std::string path;  // Absolute; "" of an archive: standard output.
   bool split = false;  // Of files: each platform's in a folder of its own.
+  engine::LayerCompression compression;
   std::vector<BuildAnnotation> annotations;  // Of --annotation and of its own.
 };
 struct BuildOutputs {
@@ -25,8 +26,6 @@ struct BuildOutputs {
   std::vector<BuildOutput> list;   // What there is beside the store.
   bool annotated = false;          // By flags or by one of `list`.
 
-  // The image has to be in the store, at least for as long as it is written.
-  bool needs_image() const;
   // Annotations were given, and no output has a place for them.
   bool annotated_in_vain() const;
 };

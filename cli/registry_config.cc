@@ -128,12 +128,6 @@ Result<engine::Credentials> CredentialsOf(const Context& context, const std::str
   return engine::Credentials();
 }
 
-bool IsLoopback(const std::string& host) {
-  const std::string bare = host.starts_with('[') ? host.substr(1, host.find(']') - 1)
-                                                 : host.substr(0, host.find(':'));
-  return bare == "localhost" || bare == "::1" || bare.starts_with("127.");
-}
-
 // Certificates for one registry, docker's names: *.crt vouch, NAME.cert with NAME.key are shown.
 Status ReadCertificates(const std::string& folder_path, engine::RegistrySettings& settings) {
   const std::unique_ptr<DIR, int (*)(DIR*)> folder(::opendir(folder_path.c_str()), ::closedir);
@@ -205,7 +199,7 @@ Result<engine::RegistryAccess> AccessTo(const Context& context, const std::strin
   if (host == "docker.io") settings.mirrors = ListOf(config, "registry-mirrors");
   const std::vector<std::string> insecure = ListOf(config, "insecure-registries");
   settings.insecure =
-      IsLoopback(host) || std::find(insecure.begin(), insecure.end(), host) != insecure.end();
+      engine::IsLoopbackRegistry(host) || std::find(insecure.begin(), insecure.end(), host) != insecure.end();
   const std::string certificates = context.Variable("SKIFF_CERTS_DIR");
   for (const std::string& folder :
        certificates.empty() ? std::vector<std::string>{"/etc/skiff/certs.d", "/etc/docker/certs.d"}

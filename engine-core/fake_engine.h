@@ -106,6 +106,7 @@ class FakeEngine : public Engine {
   Result<std::vector<LoadedImage>> LoadImages(int fd, const LoadOptions& options) override;
   Status SaveImages(int fd, const std::vector<std::string>& refs,
                     const SaveOptions& options) override;
+  Status ArchiveImages(int fd, const SentImages& images, const SaveOptions& options) override;
   Status ExportContainer(std::string_view ref, int fd) override;
   Status ReadEvents(const EventOptions& options,
                     const std::function<bool(const Event&)>& sink) override;
@@ -127,8 +128,7 @@ class FakeEngine : public Engine {
                                          const std::vector<std::string>& types,
                                          const RegistryAccess& access) override;
   Status FetchLayers(const ImagePlace& place, const std::vector<std::string>& diff_ids) override;
-  Result<PushedImage> SendImages(const ImagePlace& place, const std::vector<SentImage>& images,
-                                 const ListAnnotations& annotations) override;
+  Result<PushedImage> SendImages(const ImagePlace& place, const SentImages& images) override;
   Result<std::string> LogIn(std::string_view host, const RegistryAccess& access) override;
   Result<Downloaded> DownloadFile(const std::string& url, int fd,
                                   const DownloadOptions& options) override;

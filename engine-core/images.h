@@ -133,18 +133,40 @@ struct ListAnnotations {
   bool empty() const { return list.empty() && descriptor.empty(); }
 };
 
+// How layers are written that were made here. One that came from elsewhere stays as it came.
+enum class CompressionKind {
+  kDefault,  // gzip for a registry that is not on this machine; else as the layer is known, or plain.
+  kNone,
+  kGzip,
+  kZstd,
+};
+inline constexpr int kMaximumGzipLevel = 9;
+inline constexpr int kMaximumZstdLevel = 22;
+struct LayerCompression {
+  CompressionKind kind = CompressionKind::kDefault;
+  std::optional<int> level;  // From 0; without, 6 of gzip and 3 of zstd.
+};
+
 enum class ArchiveFormat { kDocker, kOci };
 struct SaveOptions {
   // kDocker: what `docker save` writes, an OCI layout with manifest.json beside it. kOci: the
   // layout alone, with the layers as they came.
   ArchiveFormat format = ArchiveFormat::kDocker;
-  Platform platform;
+  Platform platform;  // Of a name that stands for several only this one is written.
   std::vector<std::string> names;  // Tags to write; none: those of `refs` that are tags.
-  // Images of other platforms under the same names as the only one of `refs`, beside those its name
-  // stands for here.
-  std::vector<std::string> other_platforms;
-  std::map<std::string, ImageAnnotations> annotations;  // By id; such an image gets a new manifest.
-  ListAnnotations list_annotations;  // Of the list of manifests, where there is one for an image.
+  LayerCompression compression;
+};
+
+// An image over layers this engine has, which need not be one of its own.
+struct SentImage {
+  std::string config;  // Bytes.
+  ImageAnnotations annotations;
+};
+// What one name is to refer to: one, or several for different platforms.
+struct SentImages {
+  std::vector<SentImage> images;
+  size_t main = 0;  // The one that is meant where there can be but one.
+  ListAnnotations annotations = {};
 };
 
 // Where and how registries are reached; read by the front end (docs/registries.md). `pem` are the
@@ -190,6 +212,7 @@ struct PulledImage {
 struct PushOptions {
   RegistryAccess access;
   ImageProgressSink progress;
+  LayerCompression compression;
 };
 struct PushedImage {
   std::string digest;
@@ -204,11 +227,7 @@ struct ImagePlace {
   Platform platform;      // Which of several; empty: this machine's.
   RegistryAccess access;
   ImageProgressSink progress;
-};
-// One that is sent there.
-struct SentImage {
-  std::string config;  // Bytes.
-  ImageAnnotations annotations;
+  LayerCompression compression;  // Of what is sent there.
 };
 // What is there by a name at this moment.
 struct OfferedImage {
@@ -292,6 +311,8 @@ class Images {
   virtual Result<std::vector<LoadedImage>> LoadImages(int fd, const LoadOptions& options) = 0;
   virtual Status SaveImages(int fd, const std::vector<std::string>& refs,
                             const SaveOptions& options) = 0;
+  // The same of images that need not be here, under the names of the options.
+  virtual Status ArchiveImages(int fd, const SentImages& images, const SaveOptions& options) = 0;
   // The file system of a container as a plain tar stream.
   virtual Status ExportContainer(std::string_view ref, int fd) = 0;
 
@@ -307,12 +328,9 @@ class Images {
   // Of its layers those with these diff ids that are not here. Each is kept by an image or a cache
   // entry that names it in the same Commit(). kNotFound: it has no such layer.
   virtual Status FetchLayers(const ImagePlace& place, const std::vector<std::string>& diff_ids) = 0;
-  // Writes an image of layers this engine has to the place, or several (of different platforms) as a
-  // list: the bytes of their configurations are not stored here. An image of the same name there
-  // loses it. What would be said in a registry's list of an image without one has no effect.
-  virtual Result<PushedImage> SendImages(const ImagePlace& place,
-                                         const std::vector<SentImage>& images,
-                                         const ListAnnotations& annotations = {}) = 0;
+  // Writes images to the place. Those of the same name there lose it. What would be said in a
+  // registry's list of an image without one has no effect.
+  virtual Result<PushedImage> SendImages(const ImagePlace& place, const SentImages& images) = 0;
   // An artifact of one of the types (its artifactType, or the media type of its configuration when
   // it has none); of a list, the first of it. Nothing is stored. kUnsupported: it is something else; kExhausted: it is
   // larger than kMaximumArtifact.

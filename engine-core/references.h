@@ -27,6 +27,10 @@ struct Reference {
 // digest is given. Fails with docker's texts ("invalid reference format").
 Result<Reference> ParseReference(std::string_view text);
 
+// Whether the registry of this domain is on this machine: "localhost", 127/8, "[::1]", with a port or
+// without.
+bool IsLoopbackRegistry(std::string_view domain);
+
 // "sha256:" and 64 lower-case hexadecimal digits.
 bool IsDigest(std::string_view text);
 

@@ -76,7 +76,7 @@ Status BuildSession::WriteCache(const CacheTarget& target, std::vector<engine::C
     SKIFF_ASSIGN(place.access, shared_.options().registry(target.reference));
   }
   SKIFF_ASSIGN(const engine::PushedImage sent,
-               shared_.engine().SendImages(place, {{engine::WriteImageDocument(document), {}}}));
+               shared_.engine().SendImages(place, {{{engine::WriteImageDocument(document), {}}}}));
   progress_.Detail(progress, "writing cache manifest " + sent.digest);
   return {};
 }

@@ -104,6 +104,7 @@ class EmbeddedEngine : public Engine {
   Result<std::vector<LoadedImage>> LoadImages(int fd, const LoadOptions& options) override;
   Status SaveImages(int fd, const std::vector<std::string>& refs,
                     const SaveOptions& options) override;
+  Status ArchiveImages(int fd, const SentImages& images, const SaveOptions& options) override;
   Status ExportContainer(std::string_view ref, int fd) override;
   Status ExportLayer(WritableLayer& layer, int fd) override;
   Result<PulledImage> PullImage(std::string_view ref, const PullOptions& options) override;
@@ -116,8 +117,7 @@ class EmbeddedEngine : public Engine {
                                          const std::vector<std::string>& types,
                                          const RegistryAccess& access) override;
   Status FetchLayers(const ImagePlace& place, const std::vector<std::string>& diff_ids) override;
-  Result<PushedImage> SendImages(const ImagePlace& place, const std::vector<SentImage>& images,
-                                 const ListAnnotations& annotations) override;
+  Result<PushedImage> SendImages(const ImagePlace& place, const SentImages& images) override;
   Result<std::string> LogIn(std::string_view host, const RegistryAccess& access) override;
   Result<Downloaded> DownloadFile(const std::string& url, int fd,
                                   const DownloadOptions& options) override;

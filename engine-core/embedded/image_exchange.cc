@@ -40,6 +40,12 @@ Status EmbeddedEngine::SaveImages(int fd, const std::vector<std::string>& refs,
   return {};
 }
 
+Status EmbeddedEngine::ArchiveImages(int fd, const SentImages& images,
+                                     const SaveOptions& options) {
+  SKIFF_ASSIGN(const auto use, UseImages());
+  return image::SaveArchive(images_, fd, images, options);
+}
+
 Status EmbeddedEngine::ExportLayer(WritableLayer& layer, int fd) {
   SKIFF_ASSIGN(const Fd root, layer.OpenRoot());
   image::PackOptions options;
@@ -265,26 +271,18 @@ Status EmbeddedEngine::FetchLayers(const ImagePlace& place,
   return {};
 }
 
-Result<PushedImage> EmbeddedEngine::SendImages(const ImagePlace& place,
-                                               const std::vector<SentImage>& images,
-                                               const ListAnnotations& annotations) {
+Result<PushedImage> EmbeddedEngine::SendImages(const ImagePlace& place, const SentImages& images) {
   SKIFF_ASSIGN(const auto use, UseImages());
-  std::vector<image::SendableImage> sendable;
-  std::vector<std::map<std::string, std::string>> of_entries;
-  for (const SentImage& sent : images) {
-    SKIFF_ASSIGN(const std::vector<std::string> layers, image::LayersOfConfig(sent.config));
-    SKIFF_ASSIGN(image::SendableImage one, image::MakeSendable(images_, sent.config, layers,
-                                                               sent.annotations.manifest));
-    sendable.push_back(std::move(one));
-    of_entries.push_back(sent.annotations.descriptor);
-  }
-  SKIFF_ASSIGN(const image::SendableSet set,
-               image::MakeSet(std::move(sendable), of_entries, annotations));
   if (!place.folder.empty()) {
+    SKIFF_ASSIGN(const image::SendableSet set,
+                 image::MakeSet(images_, images, place.compression));
     return image::WriteLayout(images_, set, place.folder, place.reference);
   }
   SKIFF_ASSIGN(const Reference reference, ParseReference(place.reference));
-  return image::PushUnnamed(images_, store_, set, reference, {place.access, place.progress});
+  const LayerCompression compression = image::CompressionFor(reference, place.compression);
+  SKIFF_ASSIGN(const image::SendableSet set, image::MakeSet(images_, images, compression));
+  return image::PushUnnamed(images_, store_, set, reference,
+                            {place.access, place.progress, compression});
 }
 
 Result<std::string> EmbeddedEngine::LogIn(std::string_view host, const RegistryAccess& access) {

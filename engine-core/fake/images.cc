@@ -253,6 +253,11 @@ Status FakeEngine::SaveImages(int, const std::vector<std::string>& refs, const S
   return shared_->Record("SaveImages" + JoinWords(refs));
 }
 
+Status FakeEngine::ArchiveImages(int, const SentImages& images, const SaveOptions&) {
+  const std::lock_guard lock(shared_->mutex);
+  return shared_->Record("ArchiveImages " + std::to_string(images.images.size()));
+}
+
 Status FakeEngine::ExportContainer(std::string_view ref, int) {
   const std::lock_guard lock(shared_->mutex);
   SKIFF_TRY(shared_->Record("ExportContainer " + std::string(ref)));
@@ -406,15 +411,13 @@ Status FakeEngine::FetchLayers(const ImagePlace& place, const std::vector<std::s
   return shared_->Record("FetchLayers " + TextOf(place) + " " + std::to_string(diff_ids.size()));
 }
 
-Result<PushedImage> FakeEngine::SendImages(const ImagePlace& place,
-                                           const std::vector<SentImage>& images,
-                                           const ListAnnotations& /*annotations*/) {
+Result<PushedImage> FakeEngine::SendImages(const ImagePlace& place, const SentImages& sent) {
   const std::lock_guard lock(shared_->mutex);
-  for (const SentImage& image : images) {
+  for (const SentImage& image : sent.images) {
     SKIFF_TRY(shared_->Record("SendImage " + TextOf(place)));
     shared_->sent_images[TextOf(place)] = image.config;
   }
-  const std::string& config = images.front().config;
+  const std::string& config = sent.images.front().config;
   return PushedImage{"sha256:" + Sha256Hex(config), static_cast<int64_t>(config.size())};
 }
 

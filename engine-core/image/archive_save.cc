@@ -6,11 +6,14 @@
 
 #include <algorithm>
 #include <map>
+#include <mutex>
 #include <nlohmann/json.hpp>
 #include <set>
 
 #include "base/failpoint.h"
 #include "base/identity.h"
+#include "engine-core/image/compress.h"
+#include "engine-core/image/layer_jobs.h"
 #include "engine-core/image/pack_tree.h"
 #include "engine-core/image_config.h"
 
@@ -28,6 +31,7 @@ class Saver {
         stream_([fd](std::string_view data) { return WriteAll(fd, data, "the archive"); }) {}
 
   Status Add(const std::string& ref);
+  Status Add(const SentImages& images);
   Status Write();
 
  private:
@@ -37,19 +41,18 @@ class Saver {
     size_t main = 0;  // Of the set: the image of that id.
     std::vector<Reference> names;
   };
-  // A blob to be written: its bytes, its file, or a layer to pack.
+  // A blob to be written: its bytes, or the layer of an image.
   struct Content {
     std::string bytes;
-    std::string blob;
-    std::string layer;
-    int64_t size = 0;
+    std::shared_ptr<const SendableImage> image;
+    size_t layer = 0;
   };
 
-  Result<SendableImage> Sendable(const std::string& id);
-  Result<Chosen> Choose(const std::string& ref, const std::string& id);
+  Result<SendableSet> SetOf(const std::string& ref, const std::string& id);
+  Chosen& Choose(SendableSet set, const std::string& id);
   Status AddNames(const std::string& ref, Chosen& chosen);
   void AddBytes(const std::string& bytes);
-  void AddBlobs(const SendableImage& image);
+  void AddBlobs(const std::shared_ptr<const SendableImage>& image);
   Status WriteBlob(const std::string& digest, const Content& content);
   std::string IndexJson() const;
   std::string ManifestJson() const;
@@ -61,61 +64,48 @@ class Saver {
   std::map<std::string, Content> blobs_;  // By digest: sorted, so that the order is fixed.
 };
 
-Result<SendableImage> Saver::Sendable(const std::string& id) {
-  SKIFF_ASSIGN(const auto record, images_.Find(id));
-  const auto annotations = options_.annotations.find(id);
-  if (annotations == options_.annotations.end()) return MakeSendable(images_, *record);
-  SKIFF_ASSIGN(const std::string config, images_.layers().ReadBlob(id, kMaximumConfig));
-  return MakeSendable(images_, config, record->layer_ids, annotations->second.manifest);
-}
-
 void Saver::AddBytes(const std::string& bytes) {
-  blobs_[DigestOf(Sha256Hex(bytes))] = {bytes, "", "", 0};
+  blobs_[DigestOf(Sha256Hex(bytes))] = {bytes, nullptr, 0};
 }
 
-void Saver::AddBlobs(const SendableImage& image) {
-  AddBytes(image.config);
-  AddBytes(image.manifest_bytes);
-  for (size_t i = 0; i < image.manifest.layers.size(); ++i) {
-    const Descriptor& layer = image.manifest.layers[i];
-    Content content;
-    content.size = layer.size;
-    if (images_.layers().HasBlob(DigestHex(layer.digest))) {
-      content.blob = layer.digest;
-    } else {
-      content.layer = image.layer_ids[i];
-    }
-    blobs_[layer.digest] = std::move(content);
+void Saver::AddBlobs(const std::shared_ptr<const SendableImage>& image) {
+  AddBytes(image->config);
+  AddBytes(image->manifest_bytes);
+  for (size_t i = 0; i < image->manifest.layers.size(); ++i) {
+    blobs_[image->manifest.layers[i].digest] = {"", image, i};
   }
 }
 
-Result<Saver::Chosen> Saver::Choose(const std::string& ref, const std::string& id) {
-  std::vector<std::string> ids = options_.other_platforms;
-  ids.push_back(id);
+Result<SendableSet> Saver::SetOf(const std::string& ref, const std::string& id) {
+  std::vector<std::string> ids = {id};
   if (options_.platform.empty()) {
     SKIFF_ASSIGN(const std::vector<std::string> others, images_.OtherPlatforms(ref));
     ids.insert(ids.end(), others.begin(), others.end());
   }
   std::vector<SendableImage> images;
-  std::vector<std::map<std::string, std::string>> annotations;
   for (const std::string& one : ids) {
-    SKIFF_ASSIGN(SendableImage image, Sendable(one));
-    AddBlobs(image);
+    SKIFF_ASSIGN(const auto record, images_.Find(one));
+    SKIFF_ASSIGN(SendableImage image, MakeSendable(images_, *record, options_.compression));
     images.push_back(std::move(image));
-    const auto it = options_.annotations.find(one);
-    annotations.push_back(it == options_.annotations.end() ? std::map<std::string, std::string>()
-                                                           : it->second.descriptor);
   }
-  Chosen chosen;
-  chosen.id = id;
-  SKIFF_ASSIGN(chosen.set, MakeSet(std::move(images), annotations, options_.list_annotations));
-  if (!chosen.set.list.empty()) AddBytes(chosen.set.list);
-  const auto is_main = [&](const SendableImage& image) {
+  const std::vector<std::map<std::string, std::string>> no_annotations(images.size());
+  return MakeSet(std::move(images), no_annotations, {});
+}
+
+// `id`: of the image that is meant where there can be but one.
+Saver::Chosen& Saver::Choose(SendableSet set, const std::string& id) {
+  for (Chosen& known : chosen_) {
+    if (known.set.top.digest == set.top.digest) return known;
+  }
+  for (const SendableImage& image : set.images) {
+    AddBlobs(std::make_shared<const SendableImage>(image));
+  }
+  if (!set.list.empty()) AddBytes(set.list);
+  const auto main = std::ranges::find_if(set.images, [&](const SendableImage& image) {
     return image.manifest.config.digest == id;
-  };
-  chosen.main = static_cast<size_t>(std::ranges::find_if(chosen.set.images, is_main) -
-                                    chosen.set.images.begin());
-  return chosen;
+  });
+  const auto number = static_cast<size_t>(main - set.images.begin());
+  return chosen_.emplace_back(Chosen{id, std::move(set), number, {}});
 }
 
 Status Saver::AddNames(const std::string& ref, Chosen& chosen) {
@@ -128,8 +118,8 @@ Status Saver::AddNames(const std::string& ref, Chosen& chosen) {
     return {};
   }
   const auto reference = ParseReference(ref);
-  if (!reference || !reference->digest.empty()) return {};
-  // An id names no tag.
+  if (ref == chosen.id || !reference || !reference->digest.empty()) return {};
+  // Part of an id names no tag.
   SKIFF_ASSIGN(const Image image, images_.Inspect(chosen.id));
   if (std::ranges::count(image.references, reference->Familiar()) == 0) return {};
   if (std::ranges::count(chosen.names, *reference) == 0) chosen.names.push_back(*reference);
@@ -139,33 +129,27 @@ Status Saver::AddNames(const std::string& ref, Chosen& chosen) {
 Status Saver::Add(const std::string& ref) {
   SKIFF_ASSIGN(const auto record, images_.Find(ref));
   const std::string& id = record->image.id;
-  SKIFF_ASSIGN(Chosen chosen, Choose(ref, id));
-  auto known = std::ranges::find_if(chosen_, [&](const Chosen& other) {
-    return other.set.top.digest == chosen.set.top.digest;
-  });
-  if (known == chosen_.end()) {
-    chosen_.push_back(std::move(chosen));
-    known = std::prev(chosen_.end());
-  }
-  return AddNames(ref, *known);
+  SKIFF_ASSIGN(SendableSet set, SetOf(ref, id));
+  return AddNames(ref, Choose(std::move(set), id));
+}
+
+Status Saver::Add(const SentImages& images) {
+  SKIFF_ASSIGN(SendableSet set, MakeSet(images_, images, options_.compression));
+  const std::string id = DigestOf(Sha256Hex(images.images[images.main].config));
+  return AddNames(id, Choose(std::move(set), id));
 }
 
 Status Saver::WriteBlob(const std::string& digest, const Content& content) {
   const std::string path = "blobs/sha256/" + DigestHex(digest);
-  if (content.blob.empty() && content.layer.empty()) return stream_.File(path, content.bytes, 0);
+  if (!content.image) return stream_.File(path, content.bytes, 0);
   SKIFF_TRY(Failpoint("image.save_blob"));
   TarEntry entry;
   entry.path = path;
   entry.mode = 0644;
-  entry.size = content.size;
+  entry.size = content.image->manifest.layers[content.layer].size;
   SKIFF_TRY(stream_.Header(entry));
-  if (content.blob.empty()) {
-    SKIFF_TRY(PackLayer(images_.layers(), content.layer,
+  SKIFF_TRY(StreamLayer(images_.layers(), *content.image, content.layer,
                         [&](std::string_view data) { return stream_.Content(data); }));
-  } else {
-    SKIFF_TRY(StreamBlob(images_.layers(), content.blob,
-                         [&](std::string_view data) { return stream_.Content(data); }));
-  }
   return stream_.EndContent();
 }
 
@@ -220,8 +204,9 @@ Status Saver::Write() {
 
 }  // namespace
 
-Status StreamBlob(LayerStore& layers, const std::string& digest, const ByteSink& sink) {
-  SKIFF_ASSIGN(const Fd file, layers.OpenBlob(digest));
+namespace {
+
+Status StreamFile(const Fd& file, const std::string& digest, const ByteSink& sink) {
   std::string buffer(1 << 18, '\0');
   Sha256 hash;
   while (true) {
@@ -237,6 +222,24 @@ Status StreamBlob(LayerStore& layers, const std::string& digest, const ByteSink&
     return Fail(Code::kCorrupted, "the blob " + digest + " is damaged on disk");
   }
   return {};
+}
+
+}  // namespace
+
+Status StreamBlob(LayerStore& layers, const std::string& digest, const ByteSink& sink) {
+  SKIFF_ASSIGN(const Fd file, layers.OpenBlob(digest));
+  return StreamFile(file, digest, sink);
+}
+
+Status StreamLayer(LayerStore& layers, const SendableImage& image, size_t number,
+                   const ByteSink& sink) {
+  const std::string& digest = image.manifest.layers[number].digest;
+  if (const auto it = image.files.find(digest); it != image.files.end()) {
+    SKIFF_ASSIGN(const Fd file, OpenFile(it->second, O_RDONLY));
+    return StreamFile(file, digest, sink);
+  }
+  if (layers.HasBlob(DigestHex(digest))) return StreamBlob(layers, digest, sink);
+  return PackLayer(layers, image.layer_ids[number], sink);
 }
 
 Status PackLayer(LayerStore& layers, const std::string& hex, const ByteSink& sink) {
@@ -265,22 +268,96 @@ Result<int64_t> PackedSize(LayerStore& layers, const std::string& hex) {
 
 namespace {
 
-// As they can be sent: the blob a layer is known by, or else its uncompressed tar.
-Result<std::vector<Descriptor>> DescribeLayers(LayerStore& layers,
-                                               const std::vector<std::string>& layer_ids,
-                                               const std::vector<store::LayerBlob>& blobs) {
-  std::vector<Descriptor> out;
-  for (size_t i = 0; i < layer_ids.size(); ++i) {
-    const store::LayerBlob& blob = blobs[i];
-    if (!blob.digest.empty() && layers.HasBlob(DigestHex(blob.digest))) {
-      out.push_back({blob.media_type, blob.digest, blob.size, {}, {}});
-      continue;
+// Layers of one image as they can be sent.
+class LayerDescriber {
+ public:
+  LayerDescriber(LayerStore& layers, const LayerCompression& compression, SendableImage& image)
+      : layers_(layers), compression_(compression), image_(image) {}
+
+  // `blobs`: what each came as.
+  Result<std::vector<Descriptor>> Describe(const std::vector<store::LayerBlob>& blobs) {
+    const std::vector<std::string>& ids = image_.layer_ids;
+    std::vector<Descriptor> out(ids.size());
+    std::vector<size_t> wanted;
+    std::map<std::string, size_t> first;  // One layer twice in an image is compressed once.
+    for (size_t i = 0; i < ids.size(); ++i) {
+      SKIFF_ASSIGN(const store::LayerBlob blob, Choose(ids[i], blobs[i]));
+      out[i] = {blob.media_type, blob.digest, blob.size, {}, {}};
+      if (blob.digest.empty() && first.emplace(ids[i], i).second) wanted.push_back(i);
     }
-    SKIFF_ASSIGN(const int64_t size, PackedSize(layers, layer_ids[i]));
-    out.push_back({std::string(kOciLayer), DigestOf(layer_ids[i]), size, {}, {}});
+    if (wanted.empty()) return out;
+    SKIFF_ASSIGN(WorkFolder work, WorkFolder::Make(layers_.layout()));
+    image_.work = std::make_shared<const WorkFolder>(std::move(work));
+    SKIFF_TRY(RunLayerJobs(wanted, [&](size_t i) -> Status {
+      SKIFF_ASSIGN(out[i], Make(ids[i], blobs[i]));
+      return {};
+    }));
+    for (size_t i = 0; i < out.size(); ++i) {
+      if (out[i].digest.empty()) out[i] = out[first[ids[i]]];
+    }
+    return out;
   }
-  return out;
-}
+
+ private:
+  bool Compresses() const {
+    return compression_.kind == CompressionKind::kGzip ||
+           compression_.kind == CompressionKind::kZstd;
+  }
+  bool IsKept() const {
+    return compression_.kind == CompressionKind::kGzip && !compression_.level;
+  }
+  bool IsHere(const store::LayerBlob& blob) const {
+    return layers_.HasBlob(DigestHex(blob.digest));
+  }
+
+  // The blob that serves; an empty one: it has to be made.
+  Result<store::LayerBlob> Choose(const std::string& hex, const store::LayerBlob& came_as) {
+    const bool plain = came_as.media_type == kOciLayer;
+    if (IsHere(came_as) && !(Compresses() && plain)) return came_as;
+    const bool may_be_packed = compression_.kind == CompressionKind::kDefault || IsKept();
+    if (!may_be_packed) return store::LayerBlob();
+    return layers_.PackedLayer(hex);
+  }
+
+  Result<Descriptor> Make(const std::string& hex, const store::LayerBlob& came_as) {
+    if (Compresses()) return Compress(hex, came_as);
+    SKIFF_ASSIGN(const int64_t size, PackedSize(layers_, hex));
+    return Descriptor{std::string(kOciLayer), DigestOf(hex), size, {}, {}};
+  }
+
+  Result<Descriptor> Compress(const std::string& hex, const store::LayerBlob& came_as) {
+    const std::string path = image_.work->path() + "/packed-" + hex;
+    SKIFF_ASSIGN(const Fd file, OpenFile(path, O_WRONLY | O_CREAT | O_EXCL, 0600));
+    store::LayerBlob blob;
+    Sha256 hash;
+    SKIFF_ASSIGN(const auto compressor,
+                 Compressor::Make(compression_, [&](std::string_view data) -> Status {
+                   hash.Update(data);
+                   blob.size += static_cast<int64_t>(data.size());
+                   return WriteAll(file.get(), data, path);
+                 }));
+    const ByteSink sink = [&](std::string_view data) { return compressor->Write(data); };
+    SKIFF_TRY(IsHere(came_as) ? StreamBlob(layers_, came_as.digest, sink)
+                              : PackLayer(layers_, hex, sink));
+    SKIFF_TRY(compressor->Finish());
+    SKIFF_TRY(Failpoint("image.compress_layer"));
+    blob.digest = DigestOf(hash.FinishHex());
+    blob.media_type = std::string(kOciLayer) + "+" + std::string(MediaSuffix(compression_.kind));
+    if (IsKept()) {
+      SKIFF_TRY(layers_.KeepFile(path, DigestHex(blob.digest)));
+      SKIFF_TRY(layers_.NotePacked(hex, blob));
+    } else {
+      const std::lock_guard lock(mutex_);
+      image_.files[blob.digest] = path;
+    }
+    return Descriptor{blob.media_type, blob.digest, blob.size, {}, {}};
+  }
+
+  LayerStore& layers_;
+  const LayerCompression& compression_;
+  SendableImage& image_;
+  std::mutex mutex_;  // Of image_.files.
+};
 
 void SetManifest(SendableImage& image, const std::string& config_digest,
                  std::vector<Descriptor> layers,
@@ -296,7 +373,8 @@ void SetManifest(SendableImage& image, const std::string& config_digest,
 
 }  // namespace
 
-Result<SendableImage> MakeSendable(ImageStore& images, const store::ImageRecord& record) {
+Result<SendableImage> MakeSendable(ImageStore& images, const store::ImageRecord& record,
+                                   const LayerCompression& compression) {
   SendableImage out;
   out.layer_ids = record.layer_ids;
   LayerStore& layers = images.layers();
@@ -310,13 +388,14 @@ Result<SendableImage> MakeSendable(ImageStore& images, const store::ImageRecord&
     });
     if (whole) return out;
   }
-  SKIFF_ASSIGN(const auto again, DescribeLayers(layers, record.layer_ids, blobs));
+  SKIFF_ASSIGN(const auto again, LayerDescriber(layers, compression, out).Describe(blobs));
   SetManifest(out, record.image.id, again);
   return out;
 }
 
 Result<SendableImage> MakeSendable(ImageStore& images, const std::string& config,
                                    const std::vector<std::string>& layer_ids,
+                                   const LayerCompression& compression,
                                    const std::map<std::string, std::string>& annotations) {
   SendableImage out;
   out.config = config;
@@ -326,7 +405,7 @@ Result<SendableImage> MakeSendable(ImageStore& images, const std::string& config
     SKIFF_ASSIGN(const auto known, images.KnownLayer(hex));
     blobs.push_back(known.value_or(store::LayerBlob()));
   }
-  SKIFF_ASSIGN(const auto described, DescribeLayers(images.layers(), layer_ids, blobs));
+  SKIFF_ASSIGN(const auto described, LayerDescriber(images.layers(), compression, out).Describe(blobs));
   SetManifest(out, DigestOf(Sha256Hex(config)), described, annotations);
   return out;
 }
@@ -372,10 +451,38 @@ Result<SendableSet> MakeSet(std::vector<SendableImage> images,
   return set;
 }
 
+Result<std::vector<std::string>> LayersOfConfig(const std::string& config) {
+  SKIFF_ASSIGN(const ImageDocument document, ReadImageDocument(config));
+  std::vector<std::string> layers;
+  for (const std::string& id : document.diff_ids) layers.push_back(DigestHex(id));
+  return layers;
+}
+
+Result<SendableSet> MakeSet(ImageStore& images, const SentImages& sent,
+                            const LayerCompression& compression) {
+  std::vector<SendableImage> sendable;
+  std::vector<std::map<std::string, std::string>> of_entries;
+  for (const SentImage& one : sent.images) {
+    SKIFF_ASSIGN(const std::vector<std::string> layers, LayersOfConfig(one.config));
+    SKIFF_ASSIGN(SendableImage image, MakeSendable(images, one.config, layers, compression,
+                                                   one.annotations.manifest));
+    sendable.push_back(std::move(image));
+    of_entries.push_back(one.annotations.descriptor);
+  }
+  return MakeSet(std::move(sendable), of_entries, sent.annotations);
+}
+
 Status SaveArchive(ImageStore& images, int fd, const std::vector<std::string>& refs,
                    const SaveOptions& options) {
   Saver saver(images, fd, options);
   for (const std::string& ref : refs) SKIFF_TRY(saver.Add(ref));
+  return saver.Write();
+}
+
+Status SaveArchive(ImageStore& images, int fd, const SentImages& sent,
+                   const SaveOptions& options) {
+  Saver saver(images, fd, options);
+  SKIFF_TRY(saver.Add(sent));
   return saver.Write();
 }
 

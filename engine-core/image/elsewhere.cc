@@ -58,16 +58,13 @@ class LayoutWriter {
     return RemoveTemporaries(blobs_);
   }
 
-  Status PutLayer(const Descriptor& layer, const std::string& hex) {
+  Status PutLayer(const SendableImage& image, size_t number) {
+    const Descriptor& layer = image.manifest.layers[number];
     if (Has(layer.digest, layer.size)) return {};
     SKIFF_TRY(Failpoint("image.layout_blob"));
     SKIFF_ASSIGN(NewBlob blob, NewBlob::Make(blobs_, DigestHex(layer.digest)));
-    if (layers_.HasBlob(DigestHex(layer.digest))) {
-      SKIFF_TRY(StreamBlob(layers_, layer.digest,
-                           [&](std::string_view data) { return blob.Write(data); }));
-    } else {
-      SKIFF_TRY(PackLayer(layers_, hex, [&](std::string_view data) { return blob.Write(data); }));
-    }
+    SKIFF_TRY(StreamLayer(layers_, image, number,
+                          [&](std::string_view data) { return blob.Write(data); }));
     return blob.Finish();
   }
 
@@ -125,21 +122,12 @@ Result<std::set<std::string>> MissingLayers(ImageStore& images,
   return missing;
 }
 
-Result<std::vector<std::string>> LayersOfConfig(const std::string& config) {
-  SKIFF_ASSIGN(const ImageDocument document, ReadImageDocument(config));
-  std::vector<std::string> layers;
-  for (const std::string& id : document.diff_ids) layers.push_back(DigestHex(id));
-  return layers;
-}
-
 Result<PushedImage> WriteLayout(ImageStore& images, const SendableSet& set,
                                 const std::string& folder, const std::string& tag) {
   LayoutWriter writer(images, folder);
   SKIFF_TRY(writer.Open());
   for (const SendableImage& image : set.images) {
-    for (size_t i = 0; i < image.layer_ids.size(); ++i) {
-      SKIFF_TRY(writer.PutLayer(image.manifest.layers[i], image.layer_ids[i]));
-    }
+    for (size_t i = 0; i < image.layer_ids.size(); ++i) SKIFF_TRY(writer.PutLayer(image, i));
     SKIFF_TRY(writer.PutBytes(image.config));
     SKIFF_TRY(writer.PutBytes(image.manifest_bytes));
   }

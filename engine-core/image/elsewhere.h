@@ -15,9 +15,6 @@ namespace skiff::engine::image {
 Result<std::set<std::string>> MissingLayers(ImageStore& images,
                                             const std::vector<std::string>& diff_ids);
 
-// Of the bytes of a configuration, hexadecimal.
-Result<std::vector<std::string>> LayersOfConfig(const std::string& config);
-
 // Puts images into the OCI layout in `folder` (absolute; made when it is missing): blobs that are
 // not there yet, then the list with them under `tag` ("" for none), which others may have had.
 // Readers see the list before or after; one writer at a time.

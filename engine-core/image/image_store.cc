@@ -403,6 +403,10 @@ Result<std::vector<std::string>> ImageStore::NeededBlobs() {
       if (!blob.digest.empty()) needed.push_back(DigestHex(blob.digest));
     }
   }
+  SKIFF_ASSIGN(const auto layers, store_.Layers());
+  for (const auto& layer : layers) {
+    if (!layer->packed.digest.empty()) needed.push_back(DigestHex(layer->packed.digest));
+  }
   return needed;
 }
 

@@ -46,6 +46,25 @@ Result<int64_t> LayerStore::LayerSize(const std::string& id) {
   return Fail(Code::kNotFound, "no such layer: " + DigestOf(id));
 }
 
+Result<store::LayerBlob> LayerStore::PackedLayer(const std::string& id) {
+  SKIFF_ASSIGN(const auto layers, store_.Layers());
+  for (const auto& layer : layers) {
+    if (layer->id == id && HasBlob(DigestHex(layer->packed.digest))) return layer->packed;
+  }
+  return store::LayerBlob();
+}
+
+Status LayerStore::NotePacked(const std::string& id, const store::LayerBlob& blob) {
+  SKIFF_ASSIGN(const auto layers, store_.Layers());
+  for (const auto& layer : layers) {
+    if (layer->id != id) continue;
+    store::LayerRecord record = *layer;
+    record.packed = blob;
+    return store_.Put(std::move(record));
+  }
+  return Fail(Code::kNotFound, "no such layer: " + DigestOf(id));
+}
+
 Status LayerStore::PutLayer(const std::string& id, const std::string& prepared, int64_t size) {
   // One thread at a time decides whose folder stays.
   const std::lock_guard lock(mutex_);
@@ -63,7 +82,7 @@ Status LayerStore::PutLayer(const std::string& id, const std::string& prepared, 
     }
   }
   unsynced_ = true;
-  return store_.Put(store::LayerRecord{id, size, NowNanoseconds()});
+  return store_.Put(store::LayerRecord{id, size, NowNanoseconds(), {}});
 }
 
 Status LayerStore::Sync() {

@@ -46,6 +46,10 @@ class LayerStore {
   Result<int64_t> LayerSize(const std::string& id);
   // Takes the folder `prepared` with the content in `prepared`/diff. One that is known stays.
   Status PutLayer(const std::string& id, const std::string& prepared, int64_t size);
+  // What it has been compressed to, when that is here; an empty blob otherwise.
+  Result<store::LayerBlob> PackedLayer(const std::string& id);
+  // Instead of what it had been compressed to before.
+  Status NotePacked(const std::string& id, const store::LayerBlob& blob);
   // An empty folder in `work` to unpack into: `work`/NAME, with the content's `work`/NAME/diff.
   Result<std::string> PrepareLayer(const WorkFolder& work, const std::string& name);
   // The tar stream becomes a prepared layer; its diff id is compared by the caller.

@@ -36,6 +36,10 @@ Result<std::map<std::string, std::string>> KnownPlaces(ImageStore& images, store
       // One that was made here went as MakeSendable() packs it.
       const std::string& digest = blobs[i].digest;
       places.emplace(digest.empty() ? DigestOf(record->layer_ids[i]) : digest, path);
+      if (!digest.empty()) continue;
+      SKIFF_ASSIGN(const store::LayerBlob packed,
+                   images.layers().PackedLayer(record->layer_ids[i]));
+      if (!packed.digest.empty()) places.emplace(packed.digest, path);
     }
     return {};
   };
@@ -70,8 +74,9 @@ class Pusher {
  private:
   // A layer of one of the images.
   struct LayerToSend {
-    const Descriptor* layer = nullptr;
-    std::string hex;
+    const SendableImage* image = nullptr;
+    size_t number = 0;
+    const Descriptor& layer() const { return image->manifest.layers[number]; }
   };
 
   RegistryOpening Opening(const PushOptions& options) const;
@@ -97,7 +102,7 @@ RegistryOpening Pusher::Opening(const PushOptions& options) const {
   opening.push = true;
   opening.access = options.access;
   for (const LayerToSend& layer : Layers()) {
-    const auto place = places_.find(layer.layer->digest);
+    const auto place = places_.find(layer.layer().digest);
     if (place != places_.end()) opening.from = place->second;
   }
   return opening;
@@ -109,20 +114,21 @@ std::vector<Pusher::LayerToSend> Pusher::Layers() const {
   std::set<std::string> seen;
   for (const SendableImage& image : set_.images) {
     for (size_t i = 0; i < image.manifest.layers.size(); ++i) {
-      const Descriptor& layer = image.manifest.layers[i];
-      if (seen.insert(layer.digest).second) layers.push_back({&layer, image.layer_ids[i]});
+      if (seen.insert(image.manifest.layers[i].digest).second) layers.push_back({&image, i});
     }
   }
   return layers;
 }
 
-// As it came, or packed again.
+// As it came, as it has been compressed, or packed again.
 Result<Fd> Pusher::OpenLayer(const WorkFolder& work, const LayerToSend& sent) {
-  const std::string& digest = sent.layer->digest;
+  const std::string& digest = sent.layer().digest;
+  const auto made = sent.image->files.find(digest);
+  if (made != sent.image->files.end()) return OpenFile(made->second, O_RDONLY);
   if (images_.layers().HasBlob(DigestHex(digest))) return images_.layers().OpenBlob(digest);
   const std::string path = work.path() + "/layer-" + DigestHex(digest);
   SKIFF_ASSIGN(Fd file, OpenFile(path, O_RDWR | O_CREAT | O_EXCL, 0600));
-  SKIFF_TRY(PackLayer(images_.layers(), sent.hex,
+  SKIFF_TRY(PackLayer(images_.layers(), sent.image->layer_ids[sent.number],
                       [&](std::string_view data) { return WriteAll(file.get(), data, path); }));
   return file;
 }
@@ -136,7 +142,7 @@ Result<bool> Pusher::HasBlob(RegistryClient& client, const std::string& digest) 
 }
 
 Status Pusher::PushLayer(RegistryClient& client, const WorkFolder& work, const LayerToSend& sent) {
-  const Descriptor& layer = *sent.layer;
+  const Descriptor& layer = sent.layer();
   SKIFF_ASSIGN(const bool there, HasBlob(client, layer.digest));
   if (there) {
     lines_.Say(layer.digest, "Layer already exists");
@@ -216,6 +222,12 @@ Result<PushedImage> Pusher::Push() {
 
 }  // namespace
 
+LayerCompression CompressionFor(const Reference& reference, LayerCompression wanted) {
+  const bool chosen = wanted.kind != CompressionKind::kDefault;
+  if (!chosen && !IsLoopbackRegistry(reference.domain)) wanted.kind = CompressionKind::kGzip;
+  return wanted;
+}
+
 Result<PushedImage> Push(ImageStore& images, store::Store& store, const Reference& reference,
                          const PushOptions& options) {
   if (!reference.digest.empty()) {
@@ -229,12 +241,13 @@ Result<PushedImage> Push(ImageStore& images, store::Store& store, const Referenc
   }
   SKIFF_ASSIGN(const std::vector<std::string> others,
                images.OtherPlatforms(reference.Canonical()));
+  const LayerCompression compression = CompressionFor(reference, options.compression);
   std::vector<std::string> ids = others;
   ids.push_back(known->second);
   std::vector<SendableImage> sent;
   for (const std::string& id : ids) {
     SKIFF_ASSIGN(const auto record, images.Find(id));
-    SKIFF_ASSIGN(SendableImage image, MakeSendable(images, *record));
+    SKIFF_ASSIGN(SendableImage image, MakeSendable(images, *record, compression));
     sent.push_back(std::move(image));
   }
   const std::vector<std::map<std::string, std::string>> no_annotations(sent.size());

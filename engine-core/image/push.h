@@ -13,6 +13,9 @@ namespace skiff::engine::image {
 Result<PushedImage> Push(ImageStore& images, store::Store& store, const Reference& reference,
                          const PushOptions& options);
 
+// What kDefault means for a registry.
+LayerCompression CompressionFor(const Reference& reference, LayerCompression wanted);
+
 // The same for images that have no name here and get none.
 Result<PushedImage> PushUnnamed(ImageStore& images, store::Store& store, const SendableSet& set,
                                 const Reference& reference, const PushOptions& options);

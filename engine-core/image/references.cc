@@ -92,6 +92,12 @@ bool LooksLikeDomain(std::string_view first) {
 
 }  // namespace
 
+bool IsLoopbackRegistry(std::string_view domain) {
+  const std::string_view bare = domain.starts_with('[') ? domain.substr(1, domain.find(']') - 1)
+                                                        : domain.substr(0, domain.find(':'));
+  return bare == "localhost" || bare == "::1" || bare.starts_with("127.");
+}
+
 bool IsDigest(std::string_view text) {
   constexpr std::string_view kPrefix = "sha256:";
   return text.size() == kPrefix.size() + 64 && text.starts_with(kPrefix) &&

@@ -44,17 +44,18 @@ struct ContainerRecord {
   std::string network_container;  // Id, of network_mode container:ID.
 };
 
-struct LayerRecord {
-  std::string id;  // Its diff id without "sha256:".
-  int64_t size = 0;
-  int64_t created_at = 0;
-};
-
 // A layer as it came or was sent: one of the archives it can be had as.
 struct LayerBlob {
   std::string digest;  // "sha256:...", "" for one that was made here and has never been sent.
   int64_t size = 0;
   std::string media_type;
+};
+
+struct LayerRecord {
+  std::string id;  // Its diff id without "sha256:".
+  int64_t size = 0;
+  int64_t created_at = 0;
+  LayerBlob packed = {};  // Of one that was made here: compressed to be sent.
 };
 
 struct ImageRecord {

@@ -35,6 +35,11 @@ constexpr std::array kMigrations = {
     Migration{3, R"sql(
       ALTER TABLE image_references ADD COLUMN other_platforms TEXT NOT NULL DEFAULT '';
     )sql"},
+    Migration{4, R"sql(
+      ALTER TABLE layers ADD COLUMN packed_digest TEXT NOT NULL DEFAULT '';
+      ALTER TABLE layers ADD COLUMN packed_size INTEGER NOT NULL DEFAULT 0;
+      ALTER TABLE layers ADD COLUMN packed_type TEXT NOT NULL DEFAULT '';
+    )sql"},
 };
 
 std::string Text(std::string_view text) {
@@ -181,12 +186,14 @@ Status Store::Load() {
           ReferenceRecord{references.Text(1), Words(references.Text(2))});
     }
     layers_.base.clear();
-    SKIFF_ASSIGN(Statement layers, database_->Prepare("SELECT id, size, created_at FROM layers"));
+    SKIFF_ASSIGN(Statement layers, database_->Prepare("SELECT id, size, created_at, packed_digest, "
+                                                            "packed_size, packed_type FROM layers"));
     while (true) {
       SKIFF_ASSIGN(const bool more, layers.Step());
       if (!more) break;
       layers_.base[layers.Text(0)] = std::make_shared<LayerRecord>(
-          LayerRecord{layers.Text(0), layers.Integer(1), layers.Integer(2)});
+          LayerRecord{layers.Text(0), layers.Integer(1), layers.Integer(2),
+                      {layers.Text(3), layers.Integer(4), layers.Text(5)}});
     }
     return {};
   }();
@@ -534,10 +541,14 @@ Status Store::WriteOthers() {
                          "INSERT OR REPLACE INTO build_cache(key, document) VALUES(?1,?2)",
                          [](Statement& put, const CacheEntry& row) { put.Bind(2, Encode(row)); }));
   return WriteChanges(*database_, layers_.changes, "DELETE FROM layers WHERE id=?1",
-                      "INSERT OR REPLACE INTO layers(id, size, created_at) VALUES(?1,?2,?3)",
+                      "INSERT OR REPLACE INTO layers(id, size, created_at, packed_digest, "
+                      "packed_size, packed_type) VALUES(?1,?2,?3,?4,?5,?6)",
                       [](Statement& put, const LayerRecord& row) {
                         put.Bind(2, row.size);
                         put.Bind(3, row.created_at);
+                        put.Bind(4, row.packed.digest);
+                        put.Bind(5, row.packed.size);
+                        put.Bind(6, row.packed.media_type);
                       });
 }
 

@@ -184,6 +184,13 @@ TEST_F(BuildPlatformsTest, ARegistryGetsAListAndEachPlatformItsBase) {
   Succeed({"docker", "rmi", base});
   WriteFile("Dockerfile", "FROM " + base + "\nCOPY Dockerfile /\n");
   const Words both = {"--platform", "linux/amd64,linux/arm64", "-o", "out"};
+  for (const char* action : {"error", "kill"}) {
+    environment()["SKIFF_FAILPOINTS"] = std::string("build.keep_base=") + action;
+    EXPECT_FALSE(Build(both).ok()) << action;
+    environment().erase("SKIFF_FAILPOINTS");
+    Succeed({"docker", "images"});
+    Succeed({"system", "check"});
+  }
   MustBuild(both);
   EXPECT_EQ(ReadProjectFile("out/linux_amd64/made"), "made for amd64\n");
   EXPECT_EQ(ReadProjectFile("out/linux_arm64/made"), "made for arm64\n");

@@ -20,6 +20,7 @@ const std::map<std::string, const char*> kElsewhere = {
     {"cgroup.update", "no command changes the limits of a container that runs"},
     {"engine.delegated_unit", "below systemd only: systemd_test, in the guest"},
     {"engine.delegated_unit.remove", "below systemd only: systemd_test, in the guest"},
+    {"build.keep_base", "takes a registry: build_platforms_test"},
     {"image.download", "takes a registry: registry_test"},
     {"image.downloaded", "takes a registry: registry_test"},
     {"image.pull", "takes a registry: registry_test"},

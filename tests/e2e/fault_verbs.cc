@@ -95,6 +95,8 @@ std::vector<FaultVerb> FaultVerbs(const std::string& directory) {
   const std::string saved = directory + "/saved.tar";
   const Words remove_image = {"image", "rm", "extra:latest"};
   const Words build = {"docker", "build", "-t", "built", "built"};
+  const Words compressed = {"docker", "build", "-t", "built", "-o",
+                            "type=oci,compression=gzip,dest=" + saved, "built"};
   const std::string cache = directory + "/cache";
   const Words export_cache = {"docker", "build", "-t", "built", "--cache-to",
                               "type=local,mode=max,dest=" + cache, "built"};
@@ -165,6 +167,7 @@ std::vector<FaultVerb> FaultVerbs(const std::string& directory) {
        list,
        {{"exec", "-T", "web", "rm", "-f", "/home/compose.yaml"}}},
       {"build", true, {}, build, list, {remove_built, prune}},
+      {"compressed build", true, {}, compressed, list, {remove_built, prune}},
       {"export cache", true, {}, export_cache, list, {remove_built, prune}, "", {}, ForgetCache},
       {"import cache",
        true,

@@ -261,6 +261,47 @@ TEST_F(RegistryTest, OnlyLoopbackAndInsecureRegistriesAreSpokenToInTheOpen) {
   Succeed({"docker", "push", host + "/box:1"});
 }
 
+TEST_F(RegistryTest, ALayerMadeHereGoesCompressedToOtherMachinesAndOnce) {
+  AddRemoteAddress();
+  if (IsSkipped()) return;
+  RegistryOptions options;
+  options.address = kRemote;
+  const std::string host = StartRegistry("remote", options);
+  Write("registries.json", R"({"insecure-registries":[")" + host + R"("]})");
+  environment()["SKIFF_REGISTRY_CONFIG"] = File("registries.json");
+  const std::string name = host + "/app:1";
+  Succeed({"docker", "run", "--name", "maker", "--network", "none", "busybox:latest", "sh", "-c",
+           "yes | head -c 3000000 > /many"});
+  Succeed({"docker", "commit", "maker", name});
+  Succeed({"docker", "rm", "maker"});
+  const std::string pushed = Succeed({"docker", "push", name});
+  // Both the layer of the commit and the root that was imported as a plain tar.
+  const auto manifest = [&] {
+    const std::string url = "http://" + host + "/v2/app/manifests/1";
+    const Outcome got = RunCommand({"curl", "-sf", "-H",
+                                    "Accept: application/vnd.oci.image.manifest.v1+json", url});
+    return Json::parse(got.out);
+  };
+  const Json first = manifest();
+  ASSERT_EQ(first["layers"].size(), 2u) << first;
+  for (const Json& layer : first["layers"]) {
+    EXPECT_EQ(layer["mediaType"], "application/vnd.oci.image.layer.v1.tar+gzip");
+  }
+  EXPECT_LT(first["layers"][1]["size"].get<int64_t>(), 100'000);
+  // What has been compressed is kept: the same again, found there.
+  EXPECT_THAT(Succeed({"docker", "push", name}), HasSubstr(": Layer already exists\n"));
+  EXPECT_EQ(manifest(), first);
+  const std::string id = IdOf(name);
+  RemoveImage(name);
+  Succeed({"docker", "pull", name});
+  EXPECT_EQ(IdOf(name), id);
+  // On this machine nothing is compressed for the way.
+  const std::string near = StartRegistry("near") + "/app:1";
+  Succeed({"docker", "tag", "busybox:latest", near});
+  Succeed({"docker", "push", near});
+  Succeed({"system", "check"});
+}
+
 TEST_F(RegistryTest, PasswordsAreKeptByLoginAndForgottenByLogout) {
   const std::string host = StartRegistry("one", WithPasswords());
   const std::string name = host + "/box:1";
