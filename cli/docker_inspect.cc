@@ -6,6 +6,7 @@
 #include "cli/inspect_json.h"
 #include "cli/listing.h"
 #include "cli/verbs.h"
+#include "engine-core/image_config.h"
 
 namespace skiff::cli {
 namespace {
@@ -20,7 +21,11 @@ Result<Json> FindContainer(engine::Engine& engine, const std::string& ref) {
 
 Result<Json> FindImage(engine::Engine& engine, const std::string& ref) {
   SKIFF_ASSIGN(const engine::Image image, engine.InspectImage(ref));
-  return InspectImage(image);
+  Json out = InspectImage(image);
+  SKIFF_ASSIGN(const std::string config, engine.ReadImageConfig(image.id));
+  SKIFF_ASSIGN(const engine::ImageDocument document, engine::ReadImageDocument(config));
+  if (document.args_escaped) out["Config"]["ArgsEscaped"] = true;
+  return out;
 }
 
 // Full id, then name, then prefix of an id (engine.md 1.5).

@@ -206,8 +206,8 @@ Status EmbeddedEngine::ExpectMounts(const ContainerRecord& record) {
   const std::lock_guard lock(images_mutex_);
   for (const auto& [id, draft] : drafts_) {
     if (draft->folder() != record.writable_layer) continue;
-    std::vector<std::string> targets = {"/proc",      "/dev",          "/sys",
-                                        "/etc/hosts", "/etc/hostname", "/etc/resolv.conf"};
+    // /proc, /dev and /sys of an image without them stay, as BuildKit leaves them.
+    std::vector<std::string> targets = {"/etc/hosts", "/etc/hostname", "/etc/resolv.conf"};
     for (const MountRequest& mount : record.config.mounts) targets.push_back(mount.target);
     return draft->ExpectMounts(targets);
   }

@@ -480,7 +480,7 @@ TEST_F(BuildOutputTest, WrongOnesAreSaidBeforeAnythingIsBuilt) {
       {"type=local", "dest is required for local output"},
       {"type=local,dest=-", "dest cannot be stdout for local exporter"},
       {"type=registry", "tag is needed when pushing to registry"},
-      {"type=oci,dest=x,compression=gzip", "compression=gzip is not supported"},
+      {"type=oci,dest=x,compression=best", "unsupported layer compression type best"},
       {"type=oci,dest=x,what=ever", "the option 'what' of an output is not supported"},
   };
   for (const auto& [output, text] : rows) {

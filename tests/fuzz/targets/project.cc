@@ -33,13 +33,16 @@ bool HasKeyWithDollar(const nlohmann::json& tree) {
   return false;
 }
 
-// `context: ""` is not printed, as in the reference; read again, there is none, which is a default.
-bool HasEmptyContext(const nlohmann::json& project) {
+// `context: ""` and `network_mode: ""` are not printed, as in the reference; read again, there is none,
+// which means a default.
+bool HasEmptyChoice(const nlohmann::json& project) {
   const auto services = project.find("services");
   if (services == project.end() || !services->is_object()) return false;
   return std::any_of(services->begin(), services->end(), [](const nlohmann::json& service) {
     const auto build = service.find("build");
-    return build != service.end() && build->is_object() && !build->contains("context");
+    const bool built = build != service.end() && build->is_object();
+    return (built && !build->contains("context")) ||
+           (!service.contains("networks") && !service.contains("network_mode"));
   });
 }
 
@@ -69,7 +72,7 @@ SKIFF_FUZZ(project) {
   // An empty Dockerfile inside is not printed, as in the reference.
   if (input.find("dockerfile_inline") != input.npos) return;
   const auto printed = nlohmann::json::parse(json);
-  if ((choice & 31) != 0 || HasKeyWithDollar(printed) || HasEmptyContext(printed)) return;
+  if ((choice & 31) != 0 || HasKeyWithDollar(printed) || HasEmptyChoice(printed)) return;
 
   files.files["/p/compose.yaml"] = RenderYaml(*loaded.tree);
   LoadOptions again = OptionsOf(files);
