@@ -165,7 +165,7 @@ Result<Layer> EmbeddedEngine::CommitFiles(const ContainerRecord& record) {
   SKIFF_ASSIGN(const std::string prepared, layers_.PrepareLayer(work, "layer"));
   SKIFF_ASSIGN(const UnpackedLayer layer, layers_.Unpack(tar.get(), prepared, -1));
   SKIFF_TRY(Failpoint("engine.commit_container"));
-  SKIFF_TRY(layers_.PutLayer(layer.diff_id, prepared, layer.content_size));
+  SKIFF_TRY(layers_.PutLayer(layer.diff_id, prepared, layer.content_size, layer.blob_size));
   return Layer{image::DigestOf(layer.diff_id), layer.content_size, layer.entries == 0};
 }
 

@@ -195,6 +195,15 @@ Status EmbeddedEngine::Checker::Images() {
     SKIFF_TRY(Report("reference", name, "its image does not exist",
                      [&] { return engine.store_.EraseReference(name); }));
   }
+  SKIFF_ASSIGN(const auto platforms, engine.store_.OtherPlatforms());
+  for (const auto& [name, ids] : platforms) {
+    std::vector<std::string> rest = ids;
+    std::erase_if(rest, [&](const std::string& id) { return !images.contains(id); });
+    if (rest.size() == ids.size() || !images.contains(references.at(name))) continue;
+    SKIFF_TRY(Report("reference", name, "its image of another platform does not exist", [&] {
+      return engine.store_.PutReference(name, references.at(name), rest);
+    }));
+  }
   return {};
 }
 

@@ -321,7 +321,10 @@ class LayerDescriber {
 
   Result<Descriptor> Make(const std::string& hex, const store::LayerBlob& came_as) {
     if (Compresses()) return Compress(hex, came_as);
-    SKIFF_ASSIGN(const int64_t size, PackedSize(layers_, hex));
+    SKIFF_ASSIGN(int64_t size, layers_.TarSize(hex));
+    if (size == 0) {
+      SKIFF_ASSIGN(size, PackedSize(layers_, hex));
+    }
     return Descriptor{std::string(kOciLayer), DigestOf(hex), size, {}, {}};
   }
 

@@ -131,14 +131,16 @@ Result<Layer> LayerDraft::Commit(const CommitLayerOptions& options) {
       return there || there.error().code != Code::kNotFound;
     });
   };
+  int64_t tar_size = 0;
   SKIFF_ASSIGN(const PackedTree tree,
                PackTree(upper.get(), pack, [&](std::string_view data) -> Status {
+                 tar_size += static_cast<int64_t>(data.size());
                  hash.Update(data);
                  return {};
                }));
   const std::string id = hash.FinishHex();
   SKIFF_TRY(Failpoint("image.commit_layer"));
-  SKIFF_TRY(layers_.PutLayer(id, folder() + "/layer", tree.content_size));
+  SKIFF_TRY(layers_.PutLayer(id, folder() + "/layer", tree.content_size, tar_size));
   work_.reset();
   return Layer{DigestOf(id), tree.content_size, tree.entries == 0};
 }

@@ -65,7 +65,14 @@ Status LayerStore::NotePacked(const std::string& id, const store::LayerBlob& blo
   return Fail(Code::kNotFound, "no such layer: " + DigestOf(id));
 }
 
-Status LayerStore::PutLayer(const std::string& id, const std::string& prepared, int64_t size) {
+Result<int64_t> LayerStore::TarSize(const std::string& id) {
+  SKIFF_ASSIGN(const auto layers, store_.Layers());
+  const auto it = std::ranges::find_if(layers, [&](const auto& layer) { return layer->id == id; });
+  return it == layers.end() ? 0 : (*it)->tar_size;
+}
+
+Status LayerStore::PutLayer(const std::string& id, const std::string& prepared, int64_t size,
+                            int64_t tar_size) {
   // One thread at a time decides whose folder stays.
   const std::lock_guard lock(mutex_);
   SKIFF_ASSIGN(const bool known, HasLayer(id));
@@ -82,7 +89,7 @@ Status LayerStore::PutLayer(const std::string& id, const std::string& prepared, 
     }
   }
   unsynced_ = true;
-  return store_.Put(store::LayerRecord{id, size, NowNanoseconds(), {}});
+  return store_.Put(store::LayerRecord{id, size, NowNanoseconds(), {}, tar_size});
 }
 
 Status LayerStore::Sync() {

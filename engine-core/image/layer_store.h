@@ -45,7 +45,11 @@ class LayerStore {
   Result<bool> HasLayer(const std::string& id);
   Result<int64_t> LayerSize(const std::string& id);
   // Takes the folder `prepared` with the content in `prepared`/diff. One that is known stays.
-  Status PutLayer(const std::string& id, const std::string& prepared, int64_t size);
+  // `tar_size`: bytes of the stream whose digest is its id, when it is to be packed again some day.
+  Status PutLayer(const std::string& id, const std::string& prepared, int64_t size,
+                  int64_t tar_size = 0);
+  // That of PutLayer(); 0: not known.
+  Result<int64_t> TarSize(const std::string& id);
   // What it has been compressed to, when that is here; an empty blob otherwise.
   Result<store::LayerBlob> PackedLayer(const std::string& id);
   // Instead of what it had been compressed to before.

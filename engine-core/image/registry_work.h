@@ -12,7 +12,7 @@
 // What pull and push have in common.
 namespace skiff::engine::image {
 
-inline constexpr size_t kTransfersAtOnce = 4;
+inline constexpr size_t kTransfersAtOnce = 6;
 
 // Lines of progress from several threads, one at a time.
 class ProgressLines {

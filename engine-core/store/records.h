@@ -56,6 +56,7 @@ struct LayerRecord {
   int64_t size = 0;
   int64_t created_at = 0;
   LayerBlob packed = {};  // Of one that was made here: compressed to be sent.
+  int64_t tar_size = 0;   // Bytes of the same as a plain tar; 0: not known.
 };
 
 struct ImageRecord {

@@ -39,6 +39,7 @@ constexpr std::array kMigrations = {
       ALTER TABLE layers ADD COLUMN packed_digest TEXT NOT NULL DEFAULT '';
       ALTER TABLE layers ADD COLUMN packed_size INTEGER NOT NULL DEFAULT 0;
       ALTER TABLE layers ADD COLUMN packed_type TEXT NOT NULL DEFAULT '';
+      ALTER TABLE layers ADD COLUMN tar_size INTEGER NOT NULL DEFAULT 0;
     )sql"},
 };
 
@@ -187,13 +188,15 @@ Status Store::Load() {
     }
     layers_.base.clear();
     SKIFF_ASSIGN(Statement layers, database_->Prepare("SELECT id, size, created_at, packed_digest, "
-                                                            "packed_size, packed_type FROM layers"));
+                                                            "packed_size, packed_type, tar_size "
+                                                            "FROM layers"));
     while (true) {
       SKIFF_ASSIGN(const bool more, layers.Step());
       if (!more) break;
       layers_.base[layers.Text(0)] = std::make_shared<LayerRecord>(
           LayerRecord{layers.Text(0), layers.Integer(1), layers.Integer(2),
-                      {layers.Text(3), layers.Integer(4), layers.Text(5)}});
+                      {layers.Text(3), layers.Integer(4), layers.Text(5)},
+                      layers.Integer(6)});
     }
     return {};
   }();
@@ -542,13 +545,14 @@ Status Store::WriteOthers() {
                          [](Statement& put, const CacheEntry& row) { put.Bind(2, Encode(row)); }));
   return WriteChanges(*database_, layers_.changes, "DELETE FROM layers WHERE id=?1",
                       "INSERT OR REPLACE INTO layers(id, size, created_at, packed_digest, "
-                      "packed_size, packed_type) VALUES(?1,?2,?3,?4,?5,?6)",
+                      "packed_size, packed_type, tar_size) VALUES(?1,?2,?3,?4,?5,?6,?7)",
                       [](Statement& put, const LayerRecord& row) {
                         put.Bind(2, row.size);
                         put.Bind(3, row.created_at);
                         put.Bind(4, row.packed.digest);
                         put.Bind(5, row.packed.size);
                         put.Bind(6, row.packed.media_type);
+                        put.Bind(7, row.tar_size);
                       });
 }
 

@@ -127,7 +127,7 @@ TEST_F(StoreTest, EveryTableIsWrittenAndErased) {
   ASSERT_TRUE(store_.Put(network));
   ASSERT_TRUE(store_.Put(volume));
   ASSERT_TRUE(store_.Put(image));
-  ASSERT_TRUE(store_.Put(LayerRecord{"l", 7, 8, {"sha256:b", 5, "gzip"}}));
+  ASSERT_TRUE(store_.Put(LayerRecord{"l", 7, 8, {"sha256:b", 5, "gzip"}, 9}));
   ASSERT_TRUE(store_.PutReference("docker.io/library/x:latest", "sha256:i", {"sha256:a", "sha256:b"}));
   ASSERT_TRUE(store_.Commit());
   Store other(layout_);
@@ -140,6 +140,7 @@ TEST_F(StoreTest, EveryTableIsWrittenAndErased) {
   EXPECT_EQ((*other.Layers())[0]->size, 7);
   EXPECT_EQ((*other.Layers())[0]->packed.digest, "sha256:b");
   EXPECT_EQ((*other.Layers())[0]->packed.size, 5);
+  EXPECT_EQ((*other.Layers())[0]->tar_size, 9);
   EXPECT_EQ((*other.Layers())[0]->packed.media_type, "gzip");
   ASSERT_TRUE(other.EraseNetwork("n"));
   ASSERT_TRUE(other.EraseVolume("vol"));
