@@ -144,7 +144,8 @@ Result<Made> PlanAndBuild(Context& context, const Arguments& arguments, BuildReq
   auto built = builder.Build(plans, settings, reporter);
   // Until everything is written: what neither an image nor the cache keeps would go.
   std::vector<std::unique_ptr<engine::WritableLayer>> held;
-  for (size_t i = 0; built && i < built->images.size(); ++i) {
+  const bool writes = built && !outputs.list.empty();
+  for (size_t i = 0; writes && i < built->images.size(); ++i) {
     SKIFF_ASSIGN(auto layer, engine->CreateLayer(built->images[i].layers));
     held.push_back(std::move(layer));
   }
@@ -164,7 +165,7 @@ Result<Made> PlanAndBuild(Context& context, const Arguments& arguments, BuildReq
   }
   const Status written = WriteBuildOutputs(context, outputs, *built, reporter);
   held.clear();
-  if (!request.layout_images.empty()) {
+  if (writes && !request.layout_images.empty()) {
     SKIFF_TRY(engine->CollectGarbage());
     SKIFF_TRY(engine->Commit());
   }

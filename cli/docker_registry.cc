@@ -123,9 +123,7 @@ Result<int> RunImagePull(Context& context, const Arguments& arguments) {
   SKIFF_TRY(engine->Commit());
   SKIFF_TRY(output.status());
   if (!quiet) {
-    SKIFF_TRY(context.Print(fmt::format(
-        "Digest: {}\nStatus: {} for {}\n", pulled.digest,
-        pulled.changed ? "Downloaded newer image" : "Image is up to date", reference.Familiar())));
+    SKIFF_TRY(context.Print(PulledText(pulled, reference.Familiar())));
   }
   SKIFF_TRY(context.Print(reference.Canonical() + '\n'));
   return 0;

@@ -9,8 +9,11 @@
 #include "base/fd.h"
 #include "base/text.h"
 #include "cli/exit_status.h"
+#include "cli/image_output.h"
+#include "cli/registry_config.h"
 #include "cli/terminal_session.h"
 #include "cli/verbs.h"
+#include "engine-core/references.h"
 
 namespace skiff::cli {
 namespace {
@@ -29,11 +32,87 @@ Result<Fd> OpenIdFile(const Arguments& arguments) {
   return file;
 }
 
-Status CheckPull(const Arguments& arguments) {
-  SKIFF_TRY(CheckChoice(arguments, "pull", {"always", "missing", "never"}));
-  if (arguments.Text("pull") != "always") return {};
-  return Fail(Code::kUnsupported, "--pull always is not supported by this version");
-}
+// The image a container is made from: here, or pulled as --pull says.
+class ImageForRun {
+ public:
+  ImageForRun(Context& context, engine::Engine& engine, const Arguments& arguments)
+      : context_(context), engine_(engine), arguments_(arguments) {}
+
+  // What CreateContainer takes it by. It may be missing still (--pull never).
+  Result<std::string> Find(const std::string& name) {
+    SKIFF_TRY(CheckChoice(arguments_, "pull", {"always", "missing", "never"}));
+    const std::string policy = arguments_.Text("pull");
+    std::string platform = arguments_.Text("platform");
+    if (platform.empty()) platform = context_.Variable("DOCKER_DEFAULT_PLATFORM");
+    if (!platform.empty()) {
+      SKIFF_ASSIGN(platform_, engine::ParsePlatform(platform));
+    }
+    if (policy != "always") {
+      SKIFF_ASSIGN(const std::string here, FindHere(name));
+      if (!here.empty()) return here;
+      if (policy == "never") return Refused(name);
+    }
+    SKIFF_TRY(Pull(name, policy == "missing"));
+    SKIFF_ASSIGN(const std::string here, FindHere(name));
+    return here.empty() ? name : here;
+  }
+
+ private:
+  bool Fits(const engine::Image& image) const {
+    return platform_.empty() ||
+           (platform_.os == image.os && platform_.architecture == image.architecture &&
+            (platform_.variant.empty() || image.variant.empty() ||
+             platform_.variant == image.variant));
+  }
+
+  // The engine tells that there is none.
+  Result<std::string> Refused(const std::string& name) {
+    const auto image = engine_.InspectImage(name);
+    if (!image) return name;
+    const engine::Platform have{image->os, image->architecture, image->variant};
+    return Fail(Code::kNotFound,
+                fmt::format("image with reference {} was found but its platform ({}) does not match "
+                            "the specified platform ({})",
+                            name, have.Text(), platform_.Text()));
+  }
+
+  // The name, or the id of the image for the platform among those it stands for; "" for none.
+  Result<std::string> FindHere(const std::string& name) {
+    const auto image = engine_.InspectImage(name);
+    if (!image) {
+      if (image.error().code == Code::kNotFound) return std::string();
+      return Fail(image.error());
+    }
+    if (Fits(*image)) return name;
+    for (const std::string& id : image->other_platforms) {
+      SKIFF_ASSIGN(const engine::Image other, engine_.InspectImage(id));
+      if (Fits(other)) return id;
+    }
+    return std::string();
+  }
+
+  Status Pull(const std::string& name, bool missing) {
+    const bool quiet = arguments_.Bool("quiet");
+    SKIFF_ASSIGN(const engine::Reference reference, engine::ParseReference(name));
+    if (missing && !quiet) {
+      context_.PrintError(
+          fmt::format("Unable to find image '{}' locally\n", reference.Familiar()));
+    }
+    engine::PullOptions options;
+    options.platform = platform_;
+    SKIFF_ASSIGN(options.access, AccessTo(context_, reference.domain));
+    ImageOutput output(context_, quiet, ImageOutput::Stream::kError);
+    options.progress = output.Sink();
+    SKIFF_ASSIGN(const engine::PulledImage pulled, engine_.PullImage(name, options));
+    if (!quiet) context_.PrintError(PulledText(pulled, reference.Familiar()));
+    return engine_.Commit();
+  }
+
+  Context& context_;
+  engine::Engine& engine_;
+  const Arguments& arguments_;
+  engine::Platform platform_;
+};
 
 struct Declared {
   std::string id;
@@ -41,10 +120,11 @@ struct Declared {
 };
 
 Result<Declared> Declare(Context& context, const Arguments& arguments, engine::Engine& engine) {
-  SKIFF_TRY(CheckPull(arguments));
   Declared declared;
   SKIFF_ASSIGN(declared.config, ContainerConfigOf(arguments, context.around().environment,
                                                   context.around().working_dir));
+  SKIFF_ASSIGN(declared.config.image,
+               ImageForRun(context, engine, arguments).Find(declared.config.image));
   SKIFF_ASSIGN(const Fd id_file, OpenIdFile(arguments));
   auto created = engine.CreateContainer(declared.config);
   if (!created) {

@@ -108,7 +108,7 @@ constexpr Flag kRun[] = {
     {"oom-score-adj", 0, kNumber, "int", "Tune host's OOM preferences (-1000 to 1000)"},
     {"pid", 0, kText, "string", "PID namespace to use"},
     {"pids-limit", 0, kNumber, "int", "Tune container pids limit (set -1 for unlimited)"},
-    {"platform", 0, kText},
+    {"platform", 0, kText, "string", "Set platform if server is multi-platform capable"},
     {"privileged", 0, kBool, "", "Give extended privileges to this container"},
     {"publish", 'p', kList, "list", "Publish a container's port(s) to the host"},
     {"publish-all", 'P', kBool, "", "Publish all exposed ports to random ports"},

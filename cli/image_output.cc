@@ -14,6 +14,12 @@ constexpr int64_t kBarWidth = 50;
 
 }  // namespace
 
+std::string PulledText(const engine::PulledImage& pulled, const std::string& familiar_name) {
+  return fmt::format("Digest: {}\nStatus: {} for {}\n", pulled.digest,
+                     pulled.changed ? "Downloaded newer image" : "Image is up to date",
+                     familiar_name);
+}
+
 std::string ProgressText(const engine::ImageProgress& progress) {
   if (progress.total <= 0) return progress.status;
   const int64_t filled =
@@ -24,8 +30,20 @@ std::string ProgressText(const engine::ImageProgress& progress) {
                      FormatSize(progress.total));
 }
 
-ImageOutput::ImageOutput(Context& context, bool quiet)
-    : context_(context), quiet_(quiet), terminal_(::isatty(context.around().out) != 0) {}
+ImageOutput::ImageOutput(Context& context, bool quiet, Stream stream)
+    : context_(context),
+      quiet_(quiet),
+      stream_(stream),
+      terminal_(::isatty(stream == Stream::kOut ? context.around().out : context.around().err) !=
+                0) {}
+
+void ImageOutput::Print(const std::string& text) {
+  if (stream_ == Stream::kError) {
+    context_.PrintError(text);
+  } else if (status_) {
+    status_ = context_.Print(text);
+  }
+}
 
 engine::ImageProgressSink ImageOutput::Sink() {
   if (quiet_) return {};
@@ -36,20 +54,18 @@ void ImageOutput::Redraw(const std::string& id, const std::string& text) {
   auto at = std::find(order_.begin(), order_.end(), id);
   if (at == order_.end()) {
     order_.push_back(id);
-    status_ = status_ ? context_.Print(fmt::format("{}: {}\n", id, text)) : status_;
+    Print(fmt::format("{}: {}\n", id, text));
     return;
   }
   const auto up = order_.end() - at;
-  status_ = status_ ? context_.Print(
-                          fmt::format("\x1b[{}A\r\x1b[2K{}: {}\x1b[{}B\r", up, id, text, up))
-                    : status_;
+  Print(fmt::format("\x1b[{}A\r\x1b[2K{}: {}\x1b[{}B\r", up, id, text, up));
 }
 
 void ImageOutput::Show(const engine::ImageProgress& progress) {
   if (progress.id.empty()) {
     // Lines below which nothing is redrawn.
     order_.clear();
-    if (status_) status_ = context_.Print(progress.status + '\n');
+    Print(progress.status + '\n');
     return;
   }
   const std::string text = terminal_ ? ProgressText(progress) : progress.status;
@@ -58,8 +74,8 @@ void ImageOutput::Show(const engine::ImageProgress& progress) {
   shown = text;
   if (terminal_) {
     Redraw(progress.id, text);
-  } else if (status_) {
-    status_ = context_.Print(fmt::format("{}: {}\n", progress.id, text));
+  } else {
+    Print(fmt::format("{}: {}\n", progress.id, text));
   }
 }
 

@@ -142,6 +142,7 @@ Status BaseImages::Keep(const std::string& key, const BaseImage& image) {
 }
 
 Result<BaseImage> BaseImages::Take(const std::string& reference, const Platform& platform) {
+  if (IsOfHost(platform)) return FindForHost(reference, platform, false);
   const std::string key = KeyOf(reference, platform);
   const std::lock_guard fetching(fetch_mutex_);
   std::optional<Offered> offered;

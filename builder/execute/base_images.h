@@ -51,7 +51,7 @@ class BaseImages {
   engine::Engine& engine_;
   AccessOf access_;
   std::function<int64_t()> now_;
-  std::mutex fetch_mutex_;  // One image at a time comes.
+  std::mutex fetch_mutex_;  // Of those for other platforms one at a time comes.
   std::mutex mutex_;
   std::map<std::string, Offered> offered_;  // By key.
 };

@@ -219,6 +219,27 @@ TEST_F(BuildPlatformsTest, ABaseOfThisStoreIsTakenByPlatform) {
             "linux/arm64\n");
 }
 
+TEST_F(BuildPlatformsTest, AContainerIsMadeFromTheImageOfItsPlatform) {
+  MustBuild({"--platform", "linux/amd64,linux/arm64", "-t", "app"});
+  const auto platform_of = [&](const Words& flags) {
+    Words words = {"docker", "create", "--network", "none", "--pull", "never"};
+    words.insert(words.end(), flags.begin(), flags.end());
+    words.insert(words.end(), {"app", "/made"});
+    const std::string id = Lines(Succeed(words)).at(0);
+    const std::string label =
+        Succeed({"docker", "inspect", id, "--format", "{{index .Config.Labels \"platform\"}}"});
+    Succeed({"docker", "rm", id});
+    return label;
+  };
+  EXPECT_EQ(platform_of({}), "linux/amd64\n");
+  EXPECT_EQ(platform_of({"--platform", "linux/arm64"}), "linux/arm64\n");
+  environment()["DOCKER_DEFAULT_PLATFORM"] = "linux/arm64";
+  EXPECT_EQ(platform_of({}), "linux/arm64\n");
+  EXPECT_THAT(Skiff({"docker", "create", "--pull", "never", "--platform", "linux/s390x", "app"}).err,
+              HasSubstr("image with reference app was found but its platform (linux/amd64) does not "
+                        "match the specified platform (linux/s390x)"));
+}
+
 TEST_F(BuildPlatformsTest, AProgramOfAnotherMachineIsExplained) {
   WriteFile("sh", std::string("\x7f" "ELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\xb7\0\x01\0\0\0", 24) +
                       std::string(104, '\0'));

@@ -261,6 +261,42 @@ TEST_F(RegistryTest, OnlyLoopbackAndInsecureRegistriesAreSpokenToInTheOpen) {
   Succeed({"docker", "push", host + "/box:1"});
 }
 
+TEST_F(RegistryTest, RunAndCreatePullAsTheyAreTold) {
+  const std::string name = StartRegistry() + "/box:1";
+  Succeed({"docker", "tag", "busybox:latest", name});
+  Succeed({"docker", "push", name});
+  RemoveImage(name);
+  RemoveImage("busybox:latest");
+  const auto run = [&](const Words& flags) {
+    Words words = {"docker", "run", "--rm", "--network", "none"};
+    words.insert(words.end(), flags.begin(), flags.end());
+    words.insert(words.end(), {name, "echo", "hi"});
+    return Skiff(words);
+  };
+  const Outcome never = run({"--pull", "never"});
+  EXPECT_THAT(never, ExitsWith(125));
+  EXPECT_THAT(never.err, HasSubstr("No such image: " + name));
+  const Outcome missing = run({});
+  EXPECT_THAT(missing, Succeeds()) << missing;
+  EXPECT_EQ(missing.out, "hi\n");
+  EXPECT_THAT(missing.err, HasSubstr("Unable to find image '" + name + "' locally\n"));
+  EXPECT_THAT(missing.err, HasSubstr("Status: Downloaded newer image for " + name + "\n"));
+  const Outcome here = run({});
+  EXPECT_EQ(here.out + here.err, "hi\n");
+  const Outcome always = run({"--pull", "always"});
+  EXPECT_EQ(always.out, "hi\n");
+  EXPECT_THAT(always.err, HasSubstr("Status: Image is up to date for " + name + "\n"));
+  RemoveImage(name);
+  const Outcome quiet = run({"-q"});
+  EXPECT_EQ(quiet.out + quiet.err, "hi\n");
+  RemoveImage(name);
+  Succeed({"docker", "create", "--name", "made", name, "true"});
+  Succeed({"docker", "rm", "made"});
+  const Outcome nowhere = Skiff({"docker", "run", "--rm", name + "0"});
+  EXPECT_THAT(nowhere, ExitsWith(125));
+  EXPECT_THAT(nowhere.err, HasSubstr("manifest unknown"));
+}
+
 TEST_F(RegistryTest, ALayerMadeHereGoesCompressedToOtherMachinesAndOnce) {
   AddRemoteAddress();
   if (IsSkipped()) return;
