@@ -77,16 +77,19 @@ void Saver::AddBlobs(const std::shared_ptr<const SendableImage>& image) {
 }
 
 Result<SendableSet> Saver::SetOf(const std::string& ref, const std::string& id) {
-  std::vector<std::string> ids = {id};
-  if (options_.platform.empty()) {
-    SKIFF_ASSIGN(const std::vector<std::string> others, images_.OtherPlatforms(ref));
-    ids.insert(ids.end(), others.begin(), others.end());
-  }
+  SKIFF_ASSIGN(std::vector<std::string> ids, images_.OtherPlatforms(ref));
+  ids.insert(ids.begin(), id);
   std::vector<SendableImage> images;
   for (const std::string& one : ids) {
     SKIFF_ASSIGN(const auto record, images_.Find(one));
+    const Image& known = record->image;
+    const Platform platform{known.os, known.architecture, known.variant};
+    if (!options_.platform.empty() && !PlatformMatches(options_.platform, platform)) continue;
     SKIFF_ASSIGN(SendableImage image, MakeSendable(images_, *record, options_.compression));
     images.push_back(std::move(image));
+  }
+  if (images.empty()) {
+    return Fail(Code::kNotFound, "no image of " + ref + " is for " + options_.platform.Text());
   }
   const std::vector<std::map<std::string, std::string>> no_annotations(images.size());
   return MakeSet(std::move(images), no_annotations, {});
@@ -104,7 +107,8 @@ Saver::Chosen& Saver::Choose(SendableSet set, const std::string& id) {
   const auto main = std::ranges::find_if(set.images, [&](const SendableImage& image) {
     return image.manifest.config.digest == id;
   });
-  const auto number = static_cast<size_t>(main - set.images.begin());
+  const auto number =
+      main == set.images.end() ? 0 : static_cast<size_t>(main - set.images.begin());
   return chosen_.emplace_back(Chosen{id, std::move(set), number, {}});
 }
 

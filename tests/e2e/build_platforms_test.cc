@@ -173,6 +173,15 @@ TEST_F(BuildPlatformsTest, AnArchiveHasThemAllAndIsLoadedForThisMachine) {
     Succeed({"docker", "load", "-i", project_directory() + "/" + file});
     EXPECT_EQ(Architecture("app"), "amd64\n") << file;
   }
+  MustBuild({"--platform", "linux/amd64,linux/arm64", "-t", "app"});
+  const std::string one = project_directory() + "/one.tar";
+  Succeed({"docker", "save", "--platform", "linux/arm64", "app", "-o", one});
+  EXPECT_THAT(ReadProjectFile("one.tar"), Not(HasSubstr(R"("architecture":"amd64")")));
+  Succeed({"docker", "rmi", "app"});
+  Succeed({"docker", "load", "-i", one});
+  EXPECT_EQ(Architecture("app"), "arm64\n");
+  EXPECT_THAT(Skiff({"docker", "save", "--platform", "linux/s390x", "app", "-o", one}).err,
+              HasSubstr("no image of app is for linux/s390x"));
   EXPECT_THAT(Build({"--platform", "linux/amd64,linux/arm64", "-o", "type=docker,dest=x.tar"}).err,
               HasSubstr("docker exporter does not currently support exporting manifest lists"));
 }
