@@ -13,6 +13,7 @@
 #include "cli/registry_config.h"
 #include "cli/terminal_session.h"
 #include "cli/verbs.h"
+#include "engine-core/image_platform.h"
 #include "engine-core/references.h"
 
 namespace skiff::cli {
@@ -59,21 +60,17 @@ class ImageForRun {
 
  private:
   bool Fits(const engine::Image& image) const {
-    return platform_.empty() ||
-           (platform_.os == image.os && platform_.architecture == image.architecture &&
-            (platform_.variant.empty() || image.variant.empty() ||
-             platform_.variant == image.variant));
+    return platform_.empty() || engine::PlatformMatches(platform_, engine::PlatformOf(image));
   }
 
   // The engine tells that there is none.
   Result<std::string> Refused(const std::string& name) {
     const auto image = engine_.InspectImage(name);
     if (!image) return name;
-    const engine::Platform have{image->os, image->architecture, image->variant};
     return Fail(Code::kNotFound,
                 fmt::format("image with reference {} was found but its platform ({}) does not match "
                             "the specified platform ({})",
-                            name, have.Text(), platform_.Text()));
+                            name, engine::PlatformOf(*image).Text(), platform_.Text()));
   }
 
   // The name, or the id of the image for the platform among those it stands for; "" for none.

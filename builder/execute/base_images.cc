@@ -8,15 +8,11 @@
 #include "builder/execute/shared.h"
 #include "builder/execute/step_key.h"
 #include "engine-core/image_config.h"
+#include "engine-core/image_platform.h"
 #include "engine-core/references.h"
 
 namespace skiff::builder {
 namespace {
-
-bool IsFor(const Platform& wanted, const engine::Image& image) {
-  return wanted.os == image.os && wanted.architecture == image.architecture &&
-         (wanted.variant.empty() || image.variant.empty() || wanted.variant == image.variant);
-}
 
 engine::Platform ToEngine(const Platform& platform) {
   return {platform.os, platform.architecture, platform.variant};
@@ -59,13 +55,16 @@ Result<std::optional<BaseImage>> BaseImages::FindHere(const std::string& referen
     return std::optional<BaseImage>();
   }
   // An id is what it is.
-  if (IsFor(platform, *named) || reference.starts_with("sha256:")) {
+  const auto fits = [&](const engine::Image& image) {
+    return engine::PlatformMatches(ToEngine(platform), engine::PlatformOf(image));
+  };
+  if (fits(*named) || reference.starts_with("sha256:")) {
     SKIFF_ASSIGN(BaseImage image, Read(named->id));
     return std::optional(std::move(image));
   }
   for (const std::string& id : named->other_platforms) {
     SKIFF_ASSIGN(const engine::Image other, engine_.InspectImage(id));
-    if (!IsFor(platform, other)) continue;
+    if (!fits(other)) continue;
     SKIFF_ASSIGN(BaseImage image, Read(id));
     return std::optional(std::move(image));
   }

@@ -82,9 +82,9 @@ Result<SendableSet> Saver::SetOf(const std::string& ref, const std::string& id) 
   std::vector<SendableImage> images;
   for (const std::string& one : ids) {
     SKIFF_ASSIGN(const auto record, images_.Find(one));
-    const Image& known = record->image;
-    const Platform platform{known.os, known.architecture, known.variant};
-    if (!options_.platform.empty() && !PlatformMatches(options_.platform, platform)) continue;
+    const bool wanted = options_.platform.empty() ||
+                        PlatformMatches(options_.platform, PlatformOf(record->image));
+    if (!wanted) continue;
     SKIFF_ASSIGN(SendableImage image, MakeSendable(images_, *record, options_.compression));
     images.push_back(std::move(image));
   }

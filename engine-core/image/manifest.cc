@@ -209,11 +209,6 @@ Platform HostPlatform() {
   return {"linux", std::move(machine), ""};
 }
 
-bool PlatformMatches(const Platform& wanted, const Platform& have) {
-  return wanted.os == have.os && wanted.architecture == have.architecture &&
-         VariantLevel(have) <= VariantLevel(wanted);
-}
-
 Result<Descriptor> ChoosePlatform(const Index& index, const Platform& wanted) {
   const Platform platform = wanted.empty() ? HostPlatform() : wanted;
   const Descriptor* best = nullptr;
@@ -267,6 +262,15 @@ Result<Platform> ParsePlatform(std::string_view text) {
   if (parts.size() == 3) platform.variant = parts[2];
   if (platform.architecture == "arm64" && platform.variant == "v8") platform.variant.clear();
   return platform;
+}
+
+}  // namespace skiff::engine
+
+namespace skiff::engine {
+
+bool PlatformMatches(const Platform& wanted, const Platform& have) {
+  return wanted.os == have.os && wanted.architecture == have.architecture &&
+         image::VariantLevel(have) <= image::VariantLevel(wanted);
 }
 
 }  // namespace skiff::engine

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "engine-core/image_platform.h"
 #include "engine-core/images.h"
 
 // Manifests and lists of manifests, of docker and of OCI (reference/engine 5.1). What comes from
@@ -70,7 +71,4 @@ Platform HostPlatform();
 // The entry for `wanted` (empty: this machine's): exact, else the next lower variant it runs.
 // Attestations and unknown platforms are passed over. kNotFound with docker's text.
 Result<Descriptor> ChoosePlatform(const Index& index, const Platform& wanted);
-// Whether an image of `have` runs where `wanted` is asked for.
-bool PlatformMatches(const Platform& wanted, const Platform& have);
-
 }  // namespace skiff::engine::image

@@ -1,0 +1,16 @@
+#pragma once
+
+#include "engine-core/images.h"
+
+namespace skiff::engine {
+
+// Whether an image for `have` is one where `wanted` is asked for: the same system and architecture,
+// and no later variant.
+bool PlatformMatches(const Platform& wanted, const Platform& have);
+
+// What the image is for.
+inline Platform PlatformOf(const Image& image) {
+  return {image.os, image.architecture, image.variant};
+}
+
+}  // namespace skiff::engine
