@@ -101,6 +101,7 @@ class ImageForRun {
     ImageOutput output(context_, quiet, ImageOutput::Stream::kError);
     options.progress = output.Sink();
     SKIFF_ASSIGN(const engine::PulledImage pulled, engine_.PullImage(name, options));
+    SKIFF_TRY(output.status());
     if (!quiet) context_.PrintError(PulledText(pulled, reference.Familiar()));
     return engine_.Commit();
   }
@@ -120,10 +121,13 @@ Result<Declared> Declare(Context& context, const Arguments& arguments, engine::E
   Declared declared;
   SKIFF_ASSIGN(declared.config, ContainerConfigOf(arguments, context.around().environment,
                                                   context.around().working_dir));
-  SKIFF_ASSIGN(declared.config.image,
-               ImageForRun(context, engine, arguments).Find(declared.config.image));
   SKIFF_ASSIGN(const Fd id_file, OpenIdFile(arguments));
-  auto created = engine.CreateContainer(declared.config);
+  const auto create = [&]() -> Result<engine::CreatedContainer> {
+    SKIFF_ASSIGN(declared.config.image,
+                 ImageForRun(context, engine, arguments).Find(declared.config.image));
+    return engine.CreateContainer(declared.config);
+  };
+  auto created = create();
   if (!created) {
     if (id_file) unlink(arguments.Text("cidfile").c_str());
     return Fail(std::move(created.error()));

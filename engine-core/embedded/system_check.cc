@@ -195,13 +195,13 @@ Status EmbeddedEngine::Checker::Images() {
     SKIFF_TRY(Report("reference", name, "its image does not exist",
                      [&] { return engine.store_.EraseReference(name); }));
   }
-  SKIFF_ASSIGN(const auto platforms, engine.store_.OtherPlatforms());
-  for (const auto& [name, ids] : platforms) {
-    std::vector<std::string> rest = ids;
+  SKIFF_ASSIGN(const auto sets, engine.store_.PlatformSets());
+  for (const auto& [name, set] : sets) {
+    std::vector<std::string> rest = set.other_platforms;
     std::erase_if(rest, [&](const std::string& id) { return !images.contains(id); });
-    if (rest.size() == ids.size() || !images.contains(references.at(name))) continue;
+    if (rest.size() == set.other_platforms.size() || !images.contains(set.image_id)) continue;
     SKIFF_TRY(Report("reference", name, "its image of another platform does not exist", [&] {
-      return engine.store_.PutReference(name, references.at(name), rest);
+      return engine.store_.PutReference(name, set.image_id, rest);
     }));
   }
   return {};

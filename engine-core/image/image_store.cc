@@ -167,9 +167,9 @@ Result<Image> ImageStore::Describe(const store::ImageRecord& record) {
     SKIFF_ASSIGN(const Reference parsed, ParseReference(name));
     (parsed.digest.empty() ? image.references : image.digests).push_back(parsed.Familiar());
   }
-  SKIFF_ASSIGN(const auto others, store_.OtherPlatforms());
-  for (const auto& [name, ids] : others) {
-    if (std::ranges::count(ids, image.id) == 0) continue;
+  SKIFF_ASSIGN(const auto sets, store_.PlatformSets());
+  for (const auto& [name, set] : sets) {
+    if (std::ranges::count(set.other_platforms, image.id) == 0) continue;
     SKIFF_ASSIGN(const Reference parsed, ParseReference(name));
     image.platform_of.push_back(parsed.Familiar());
   }
@@ -247,9 +247,9 @@ Result<Image> ImageStore::Inspect(std::string_view ref) {
 Result<std::vector<std::string>> ImageStore::OtherPlatforms(std::string_view ref) {
   const auto parsed = ParseReference(ref);
   if (!parsed) return std::vector<std::string>();
-  SKIFF_ASSIGN(const auto all, store_.OtherPlatforms());
-  const auto it = all.find(parsed->Canonical());
-  return it == all.end() ? std::vector<std::string>() : it->second;
+  SKIFF_ASSIGN(const auto sets, store_.PlatformSets());
+  const auto it = sets.find(parsed->Canonical());
+  return it == sets.end() ? std::vector<std::string>() : it->second.other_platforms;
 }
 
 Result<Reference> ImageStore::ParseTag(std::string_view reference) {
@@ -276,7 +276,7 @@ Result<RemovedImage> ImageStore::Remove(std::string_view ref, bool force,
   SKIFF_ASSIGN(const auto record, Find(ref));
   const std::string& id = record->image.id;
   SKIFF_ASSIGN(const auto references, store_.References());
-  SKIFF_ASSIGN(const auto platforms_before, store_.OtherPlatforms());
+  SKIFF_ASSIGN(const PlatformSets sets_before, store_.PlatformSets());
   std::vector<std::string> own;      // Tags.
   std::vector<std::string> digests;  // "name@sha256:...": they go with the last tag.
   for (const auto& [name, image] : references) {
@@ -289,6 +289,9 @@ Result<RemovedImage> ImageStore::Remove(std::string_view ref, bool force,
     (user.running ? running : stopped) = &user;
   }
   const ImageUser* user = running != nullptr ? running : stopped;
+  const bool is_other = std::ranges::any_of(sets_before, [&](const auto& entry) {
+    return std::ranges::count(entry.second.other_platforms, id) > 0;
+  });
 
   std::string bare(ref);
   if (bare.starts_with(kDigestPrefix)) bare = bare.substr(kDigestPrefix.size());
@@ -308,12 +311,14 @@ Result<RemovedImage> ImageStore::Remove(std::string_view ref, bool force,
                       " is using its referenced image " + ShortId(id));
     }
     SKIFF_TRY(untag(parsed->Canonical()));
-    if (own.size() > 1 || user != nullptr) {
-      SKIFF_TRY(RemoveOtherPlatforms(platforms_before, users, removed));
+    // Another name may stand for it, too.
+    if (own.size() > 1 || user != nullptr || is_other) {
+      SKIFF_TRY(RemoveOtherPlatforms(sets_before, users, removed));
       return removed;
     }
   } else if (by_digest && own.size() + digests.size() > 1) {
     SKIFF_TRY(untag(parsed->Canonical()));
+    SKIFF_TRY(RemoveOtherPlatforms(sets_before, users, removed));
     return removed;
   } else {
     if (running != nullptr) {
@@ -336,24 +341,23 @@ Result<RemovedImage> ImageStore::Remove(std::string_view ref, bool force,
   for (const std::string& name : digests) SKIFF_TRY(untag(name));
   SKIFF_TRY(store_.EraseImage(id));
   removed.deleted.push_back(id);
-  SKIFF_TRY(RemoveOtherPlatforms(platforms_before, users, removed));
+  SKIFF_TRY(RemoveOtherPlatforms(sets_before, users, removed));
   return removed;
 }
 
 Status ImageStore::LeavePlatformSets(const std::string& id, bool force) {
-  SKIFF_ASSIGN(const auto references, store_.References());
-  SKIFF_ASSIGN(const PlatformSets sets, store_.OtherPlatforms());
-  for (const auto& [name, ids] : sets) {
-    if (std::ranges::count(ids, id) == 0) continue;
+  SKIFF_ASSIGN(const PlatformSets sets, store_.PlatformSets());
+  for (const auto& [name, set] : sets) {
+    if (std::ranges::count(set.other_platforms, id) == 0) continue;
     if (!force) {
       SKIFF_ASSIGN(const Reference reference, ParseReference(name));
       return Conflict("unable to delete " + ShortId(id) +
                       " (must be forced) - image is one of the platforms of " +
                       reference.Familiar());
     }
-    std::vector<std::string> rest = ids;
+    std::vector<std::string> rest = set.other_platforms;
     std::erase(rest, id);
-    SKIFF_TRY(store_.PutReference(name, references.at(name), std::move(rest)));
+    SKIFF_TRY(store_.PutReference(name, set.image_id, std::move(rest)));
   }
   return {};
 }
@@ -362,13 +366,15 @@ Status ImageStore::RemoveOtherPlatforms(const PlatformSets& before,
                                         const std::vector<ImageUser>& users,
                                         RemovedImage& removed) {
   SKIFF_ASSIGN(const auto references, store_.References());
-  SKIFF_ASSIGN(const PlatformSets sets, store_.OtherPlatforms());
+  SKIFF_ASSIGN(const PlatformSets sets, store_.PlatformSets());
   std::set<std::string> kept;
   for (const auto& [name, id] : references) kept.insert(id);
-  for (const auto& [name, ids] : sets) kept.insert(ids.begin(), ids.end());
+  for (const auto& [name, set] : sets) {
+    kept.insert(set.other_platforms.begin(), set.other_platforms.end());
+  }
   for (const ImageUser& user : users) kept.insert(user.image_id);
-  for (const auto& [name, ids] : before) {
-    for (const std::string& id : ids) {
+  for (const auto& [name, set] : before) {
+    for (const std::string& id : set.other_platforms) {
       if (!kept.insert(id).second) continue;
       SKIFF_TRY(store_.EraseImage(id));
       removed.deleted.push_back(id);

@@ -75,7 +75,7 @@ class ImageStore {
   Result<std::vector<store::LayerBlob>> LayerBlobs(const store::ImageRecord& record) const;
 
  private:
-  using PlatformSets = std::map<std::string, std::vector<std::string>>;  // By name.
+  using PlatformSets = std::map<std::string, store::ReferenceRecord>;  // By name.
 
   // Takes the image out of the names that stand for it beside another; kFailedPrecondition unless
   // `force`.

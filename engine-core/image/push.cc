@@ -27,7 +27,7 @@ using transfer::RegistryRequest;
 Result<std::map<std::string, std::string>> KnownPlaces(ImageStore& images, store::Store& store,
                                                        const Reference& target) {
   SKIFF_ASSIGN(const auto references, store.References());
-  SKIFF_ASSIGN(const auto platforms, store.OtherPlatforms());
+  SKIFF_ASSIGN(const auto sets, store.PlatformSets());
   std::map<std::string, std::string> places;
   const auto add = [&](const std::string& id, const std::string& path) -> Status {
     SKIFF_ASSIGN(const auto record, images.Find(id));
@@ -51,8 +51,10 @@ Result<std::map<std::string, std::string>> KnownPlaces(ImageStore& images, store
       continue;
     }
     SKIFF_TRY(add(id, reference.path));
-    if (const auto others = platforms.find(name); others != platforms.end()) {
-      for (const std::string& other : others->second) SKIFF_TRY(add(other, reference.path));
+    if (const auto set = sets.find(name); set != sets.end()) {
+      for (const std::string& id_of_other : set->second.other_platforms) {
+        SKIFF_TRY(add(id_of_other, reference.path));
+      }
     }
   }
   return places;

@@ -48,11 +48,8 @@ std::string Text(std::string_view text) {
 }
 
 std::vector<std::string> Words(const std::string& text) {
-  std::vector<std::string> words;
-  for (const std::string_view word : Split(text, ' ')) {
-    if (!word.empty()) words.emplace_back(word);
-  }
-  return words;
+  const std::vector<std::string_view> words = SplitWords(text);
+  return {words.begin(), words.end()};
 }
 
 template <typename Record>
@@ -415,19 +412,17 @@ Result<std::map<std::string, std::string>> Store::References() {
   return all;
 }
 
-Result<std::map<std::string, std::vector<std::string>>> Store::OtherPlatforms() {
+Result<std::map<std::string, ReferenceRecord>> Store::PlatformSets() {
   const std::lock_guard lock(mutex_);
   SKIFF_TRY(Fresh());
-  std::map<std::string, std::vector<std::string>> all;
+  std::map<std::string, ReferenceRecord> sets;
   for (const auto& [name, row] : references_.base) {
-    if (!references_.changes.contains(name) && !row->other_platforms.empty()) {
-      all[name] = row->other_platforms;
-    }
+    if (!references_.changes.contains(name) && !row->other_platforms.empty()) sets[name] = *row;
   }
   for (const auto& [name, row] : references_.changes) {
-    if (row && !row->other_platforms.empty()) all[name] = row->other_platforms;
+    if (row && !row->other_platforms.empty()) sets[name] = *row;
   }
-  return all;
+  return sets;
 }
 
 Status Store::PutReference(const std::string& reference, const std::string& image_id,

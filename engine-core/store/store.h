@@ -56,8 +56,8 @@ class Store {
   Status EraseImage(const std::string& id);
   // Canonical reference ("docker.io/library/busybox:latest") -> image id.
   Result<std::map<std::string, std::string>> References();
-  // Those that stand for images of several platforms -> ids of the other ones.
-  Result<std::map<std::string, std::vector<std::string>>> OtherPlatforms();
+  // Those that stand for images of several platforms.
+  Result<std::map<std::string, ReferenceRecord>> PlatformSets();
   Status PutReference(const std::string& reference, const std::string& image_id,
                       std::vector<std::string> other_platforms = {});
   Status EraseReference(const std::string& reference);

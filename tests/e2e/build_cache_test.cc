@@ -3,10 +3,8 @@
 #include <algorithm>
 #include <filesystem>
 #include <nlohmann/json.hpp>
-#include <optional>
 
-#include "tests/e2e/support/registry.h"
-#include "tests/e2e/support/skiff_test.h"
+#include "tests/e2e/support/build_fixture.h"
 
 namespace skiff::e2e {
 namespace {
@@ -26,21 +24,13 @@ constexpr const char* kFile =
     "RUN cat /made > /seen\n"
     "WORKDIR /work\n";
 
-class BuildCacheTest : public SkiffTest {
+class BuildCacheTest : public BuildFixture {
  protected:
   void SetUp() override {
     SkiffTest::SetUp();
     if (IsSkipped() || HasFatalFailure()) return;
     WriteFile("Dockerfile", kFile);
     WriteFile("a.txt", "first\n");
-  }
-  void TearDown() override {
-    registry_.reset();
-    SkiffTest::TearDown();
-  }
-  std::string StartRegistry() {
-    registry_.emplace(directory(), "registry");
-    return registry_->host();
   }
   // What there is to see of the build.
   std::string Build(Words flags, const std::map<std::string, std::string>& roots = {}) {
@@ -54,19 +44,11 @@ class BuildCacheTest : public SkiffTest {
     EXPECT_THAT(outcome, Succeeds()) << outcome;
     return outcome.err;
   }
-  static size_t Cached(const std::string& progress) {
-    size_t count = 0;
-    for (const std::string& line : Lines(progress)) count += line.ends_with(" CACHED") ? 1 : 0;
-    return count;
-  }
   std::string LayersOf(const std::map<std::string, std::string>& roots = {}) {
     ProcessOptions options;
     options.environment = roots.empty() ? environment() : roots;
     return Succeed({"image", "inspect", "-f", "{{json .RootFS.Layers}}", "app"}, options);
   }
-
- private:
-  std::optional<Registry> registry_;
 };
 
 TEST_F(BuildCacheTest, AFolderHoldsStepsOfAllStages) {

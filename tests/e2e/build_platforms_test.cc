@@ -1,11 +1,8 @@
 // One build for several platforms: kept under one name, pushed and written as a list of images.
 
-#include <algorithm>
 #include <nlohmann/json.hpp>
-#include <optional>
 
-#include "tests/e2e/support/registry.h"
-#include "tests/e2e/support/skiff_test.h"
+#include "tests/e2e/support/build_fixture.h"
 
 namespace skiff::e2e {
 namespace {
@@ -25,20 +22,12 @@ constexpr const char* kFile =
     "LABEL platform=$TARGETPLATFORM\n"
     "COPY --from=tool /made /made\n";
 
-class BuildPlatformsTest : public SkiffTest {
+class BuildPlatformsTest : public BuildFixture {
  protected:
   void SetUp() override {
     SkiffTest::SetUp();
     if (IsSkipped() || HasFatalFailure()) return;
     WriteFile("Dockerfile", kFile);
-  }
-  void TearDown() override {
-    registry_.reset();
-    SkiffTest::TearDown();
-  }
-  std::string StartRegistry() {
-    registry_.emplace(directory(), "registry");
-    return registry_->host();
   }
   Outcome Build(const Words& flags) {
     Words words = {"docker", "build", "--network", "none", "--progress=plain"};
@@ -67,10 +56,6 @@ class BuildPlatformsTest : public SkiffTest {
     }
     return platforms;
   }
-  static int64_t Cached(const std::string& progress) {
-    return std::ranges::count_if(Lines(progress),
-                                 [](const std::string& line) { return line.ends_with(" CACHED"); });
-  }
   size_t ImageCount(Words flags) {
     Words words = {"docker", "images", "-q"};
     words.insert(words.end(), flags.begin(), flags.end());
@@ -79,8 +64,6 @@ class BuildPlatformsTest : public SkiffTest {
   std::string Architecture(const std::string& image) {
     return Succeed({"docker", "image", "inspect", image, "--format", "{{.Architecture}}"});
   }
-
-  std::optional<Registry> registry_;
 };
 
 TEST_F(BuildPlatformsTest, OneNameStandsForAllOfThem) {
@@ -98,7 +81,7 @@ TEST_F(BuildPlatformsTest, OneNameStandsForAllOfThem) {
   EXPECT_EQ(ImageCount({"-a"}), 4u);
   const std::string again =
       MustBuild({"--platform", "linux/arm64,linux/arm/v7,linux/amd64", "-t", "app"});
-  EXPECT_EQ(Cached(again), 6) << again;
+  EXPECT_EQ(Cached(again), 6u) << again;
   EXPECT_EQ(ImageCount({"-a"}), 4u);
   // A second name keeps them, too; the last one takes them along.
   Succeed({"docker", "tag", "app", "again"});
@@ -122,6 +105,20 @@ TEST_F(BuildPlatformsTest, OneOfThemIsNotRemovedAlone) {
   EXPECT_EQ(ImageCount({"-a"}), 2u);
   EXPECT_EQ(Succeed({"docker", "image", "inspect", "app", "--format", "{{.Id}}"}), host);
   Succeed({"system", "check"});
+}
+
+TEST_F(BuildPlatformsTest, OneThatHasANameOfItsOwnStaysWithoutIt) {
+  MustBuild({"--platform", "linux/arm64", "-t", "alone"});
+  MustBuild({"--platform", "linux/amd64,linux/arm64", "-t", "app"});
+  const std::string alone =
+      Succeed({"docker", "image", "inspect", "alone", "--format", "{{.Id}}"});
+  Succeed({"docker", "rmi", "alone"});
+  EXPECT_EQ(Succeed({"docker", "image", "inspect", Lines(alone).at(0), "--format", "{{.Id}}"}),
+            alone);
+  Succeed({"system", "check"});
+  Succeed({"docker", "save", "app", "-o", project_directory() + "/app.tar"});
+  Succeed({"docker", "rmi", "app"});
+  EXPECT_EQ(ImageCount({"-a"}), 1u);
 }
 
 TEST_F(BuildPlatformsTest, FilesOfEachHaveAFolder) {
@@ -207,7 +204,7 @@ TEST_F(BuildPlatformsTest, ARegistryGetsAListAndEachPlatformItsBase) {
   EXPECT_EQ(Architecture(base), "amd64\n");
   EXPECT_EQ(ImageCount({"-a"}), 2u);
   // The other base is in the cache of builds: the registry is not needed again.
-  registry_.reset();
+  StopRegistry();
   EXPECT_THAT(MustBuild(both), HasSubstr("[linux/arm64 2/2] COPY Dockerfile /"));
   Succeed({"docker", "builder", "prune", "-af"});
   const Outcome without = Build(both);
@@ -267,7 +264,7 @@ TEST_F(BuildPlatformsTest, ACacheIsWrittenForAllOfThem) {
   Succeed({"docker", "builder", "prune", "-af"});
   const std::string again = MustBuild({"--platform", "linux/amd64,linux/arm64", "--cache-from",
                                        "type=local,src=" + folder, "-t", "app"});
-  EXPECT_EQ(Cached(again), 4) << again;
+  EXPECT_EQ(Cached(again), 4u) << again;
 }
 
 TEST_F(BuildPlatformsTest, ServicesAreBuiltForAllAndRunFromOne) {

@@ -88,6 +88,17 @@ class RegistryTest : public SkiffTest {
                 Succeeds());
     remote_ = true;
   }
+  // A registry without TLS at that address.
+  std::string StartRemoteRegistry() {
+    RegistryOptions options;
+    options.address = kRemote;
+    return StartRegistry("remote", options);
+  }
+  // It may be spoken to all the same.
+  void NameInsecure(const std::string& host) {
+    Write("registries.json", R"({"insecure-registries":[")" + host + R"("]})");
+    environment()["SKIFF_REGISTRY_CONFIG"] = File("registries.json");
+  }
   Outcome LogIn(const std::string& host, const std::string& password) {
     ProcessOptions options;
     options.input = password + "\n";
@@ -241,23 +252,19 @@ TEST_F(RegistryTest, ACertificateHasToBeVouchedFor) {
                              std::filesystem::copy_options::overwrite_existing);
   EXPECT_THAT(Skiff({"docker", "pull", name}), ExitsWith(1));
   // Named as insecure, nobody has to vouch.
-  Write("registries.json", R"({"insecure-registries":[")" + host + R"("]})");
-  environment()["SKIFF_REGISTRY_CONFIG"] = File("registries.json");
+  NameInsecure(host);
   Succeed({"docker", "pull", name});
 }
 
 TEST_F(RegistryTest, OnlyLoopbackAndInsecureRegistriesAreSpokenToInTheOpen) {
   AddRemoteAddress();
   if (IsSkipped()) return;
-  RegistryOptions options;
-  options.address = kRemote;
-  const std::string host = StartRegistry("one", options);
+  const std::string host = StartRemoteRegistry();
   Succeed({"docker", "tag", "busybox:latest", host + "/box:1"});
   const Outcome refused = Skiff({"docker", "push", host + "/box:1"});
   EXPECT_THAT(refused, ExitsWith(1));
   EXPECT_THAT(refused.err, HasSubstr("insecure-registries"));
-  Write("registries.json", R"({"insecure-registries":[")" + host + R"("]})");
-  environment()["SKIFF_REGISTRY_CONFIG"] = File("registries.json");
+  NameInsecure(host);
   Succeed({"docker", "push", host + "/box:1"});
 }
 
@@ -300,11 +307,8 @@ TEST_F(RegistryTest, RunAndCreatePullAsTheyAreTold) {
 TEST_F(RegistryTest, ALayerMadeHereGoesCompressedToOtherMachinesAndOnce) {
   AddRemoteAddress();
   if (IsSkipped()) return;
-  RegistryOptions options;
-  options.address = kRemote;
-  const std::string host = StartRegistry("remote", options);
-  Write("registries.json", R"({"insecure-registries":[")" + host + R"("]})");
-  environment()["SKIFF_REGISTRY_CONFIG"] = File("registries.json");
+  const std::string host = StartRemoteRegistry();
+  NameInsecure(host);
   const std::string name = host + "/app:1";
   Succeed({"docker", "run", "--name", "maker", "--network", "none", "busybox:latest", "sh", "-c",
            "yes | head -c 3000000 > /many"});
@@ -601,8 +605,7 @@ TEST_F(FaultyRegistryTest, AProxyIsUsedForWhatIsNotLocal) {
     if (request.method == "CONNECT") return {403};
     return Good(request);
   });
-  Write("registries.json", R"({"insecure-registries":["registry.example"]})");
-  environment()["SKIFF_REGISTRY_CONFIG"] = File("registries.json");
+  NameInsecure("registry.example");
   environment()["http_proxy"] = "http://" + proxy.host();
   environment()["https_proxy"] = "http://" + proxy.host();
   Succeed({"docker", "pull", "registry.example/x:1"});

@@ -135,7 +135,7 @@ TEST_F(StoreTest, EveryTableIsWrittenAndErased) {
   EXPECT_TRUE(other.FindVolume("vol"));
   EXPECT_EQ(other.Images()->size(), 1u);
   EXPECT_EQ(other.References()->at("docker.io/library/x:latest"), "sha256:i");
-  EXPECT_EQ(other.OtherPlatforms()->at("docker.io/library/x:latest"),
+  EXPECT_EQ(other.PlatformSets()->at("docker.io/library/x:latest").other_platforms,
             (std::vector<std::string>{"sha256:a", "sha256:b"}));
   EXPECT_EQ((*other.Layers())[0]->size, 7);
   EXPECT_EQ((*other.Layers())[0]->packed.digest, "sha256:b");
@@ -149,7 +149,7 @@ TEST_F(StoreTest, EveryTableIsWrittenAndErased) {
   ASSERT_TRUE(other.EraseLayer("l"));
   ASSERT_TRUE(other.Commit());
   EXPECT_EQ(store_.Networks()->size() + store_.Volumes()->size() + store_.Images()->size() +
-                store_.References()->size() + store_.OtherPlatforms()->size() +
+                store_.References()->size() + store_.PlatformSets()->size() +
                 store_.Layers()->size(),
             0u);
   EXPECT_EQ(store_.FindNetwork("net").error().message, "network net not found");
