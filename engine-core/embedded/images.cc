@@ -221,6 +221,7 @@ Result<std::string> EmbeddedEngine::CreateImage(const ImageSpec& spec) {
     SKIFF_ASSIGN(Reference reference, image::ImageStore::ParseTag(text));
     references.push_back(std::move(reference));
   }
+  for (const std::string& id : spec.other_platforms) SKIFF_TRY(images_.Find(id));
   image::NewImage made;
   made.config = spec.config;
   made.parent = spec.parent;

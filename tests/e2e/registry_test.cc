@@ -299,6 +299,12 @@ TEST_F(RegistryTest, RunAndCreatePullAsTheyAreTold) {
   RemoveImage(name);
   Succeed({"docker", "create", "--name", "made", name, "true"});
   Succeed({"docker", "rm", "made"});
+  // The file for the id is claimed before anything comes, and goes when nothing does.
+  RemoveImage(name);
+  Write("taken", "");
+  EXPECT_EQ(run({"--cidfile", File("taken")}).err.find("Unable to find image"), std::string::npos);
+  EXPECT_THAT(Skiff({"docker", "run", "--cidfile", File("id"), name + "0"}), ExitsWith(125));
+  EXPECT_FALSE(std::filesystem::exists(File("id")));
   const Outcome nowhere = Skiff({"docker", "run", "--rm", name + "0"});
   EXPECT_THAT(nowhere, ExitsWith(125));
   EXPECT_THAT(nowhere.err, HasSubstr("manifest unknown"));

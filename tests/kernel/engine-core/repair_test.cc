@@ -5,6 +5,7 @@
 
 #include "base/failpoint.h"
 #include "base/fd.h"
+#include "engine-core/store/store.h"
 #include "tests/kernel/engine-core/engine_fixture.h"
 
 namespace skiff::engine {
@@ -108,6 +109,31 @@ TEST_F(EngineRepairTest, SystemCheckFindsAndRepairsGarbage) {
   report = SystemCheck(Options(), false);
   ASSERT_TRUE(report);
   EXPECT_EQ(report->problems.size(), 0u);
+}
+
+TEST_F(EngineRepairTest, SystemCheckTakesAPlatformThatIsGoneOutOfItsName) {
+  const auto image = engine_->InspectImage("busybox:latest");
+  ASSERT_TRUE(image);
+  EXPECT_FALSE(engine_->CreateImage({*engine_->ReadImageConfig(image->id), {"set"}, "",
+                                     {"sha256:" + std::string(64, 'e')}}));
+  engine_.reset();
+  {
+    store::Store store(Layout(Options().root, Options().run));
+    ASSERT_TRUE(store.PutReference("docker.io/library/busybox:latest", image->id,
+                                   {"sha256:" + std::string(64, 'e')}));
+    ASSERT_TRUE(store.Commit());
+  }
+  auto report = SystemCheck(Options(), false);
+  ASSERT_TRUE(report) << report.error().Text();
+  ASSERT_EQ(report->problems.size(), 1u);
+  EXPECT_EQ(report->problems[0].message, "its image of another platform does not exist");
+  ASSERT_TRUE(SystemCheck(Options(), true));
+  report = SystemCheck(Options(), false);
+  ASSERT_TRUE(report);
+  EXPECT_EQ(report->problems.size(), 0u);
+  const auto after = Another()->InspectImage("busybox:latest");
+  ASSERT_TRUE(after) << after.error().Text();
+  EXPECT_TRUE(after->other_platforms.empty());
 }
 
 TEST_F(EngineRepairTest, AfterARebootContainersComeBackByTheirPolicy) {
