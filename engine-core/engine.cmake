@@ -30,7 +30,7 @@ add_library(skiff_image_tar STATIC image/pack_tree.cc image/tar_stream.cc)
 target_link_libraries(skiff_image_tar PUBLIC skiff_base)
 add_library(skiff_image STATIC image/image_store.cc image/layer_draft.cc image/layer_store.cc
             image/archive_load.cc image/archive_save.cc image/compress.cc image/download.cc image/elsewhere.cc image/layer_jobs.cc image/merged_root.cc
-            image/pull.cc image/push.cc image/registry_work.cc
+            image/layer_pipe.cc image/pull.cc image/push.cc image/registry_work.cc
             image/work_folder.cc)
 target_link_libraries(skiff_image PUBLIC skiff_image_formats skiff_image_tar skiff_store skiff_transfer_client
                       PRIVATE /usr/lib/x86_64-linux-gnu/libdeflate.a /usr/lib/x86_64-linux-gnu/libzstd.a)

@@ -3,8 +3,10 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <functional>
 #include <map>
 #include <numeric>
+#include <optional>
 #include <set>
 
 #include "base/failpoint.h"
@@ -12,6 +14,7 @@
 #include "engine-core/image/archive_save.h"
 #include "engine-core/image/elsewhere.h"
 #include "engine-core/image/layer_jobs.h"
+#include "engine-core/image/layer_pipe.h"
 #include "engine-core/image/registry_work.h"
 #include "engine-core/image/work_folder.h"
 
@@ -84,7 +87,12 @@ class Pusher {
   RegistryOpening Opening(const PushOptions& options) const;
   std::vector<LayerToSend> Layers() const;
   Status PushLayer(RegistryClient& client, const WorkFolder& work, const LayerToSend& layer);
-  Result<Fd> OpenLayer(const WorkFolder& work, const LayerToSend& layer);
+  Status SendLayer(RegistryClient& client, const WorkFolder& work, const LayerToSend& layer);
+  Result<bool> SendWhilePacking(RegistryClient& client, RegistryRequest request,
+                                const LayerToSend& layer);
+  Result<std::optional<Fd>> OpenBlob(const LayerToSend& layer);
+  Result<Fd> PackToFile(const WorkFolder& work, const LayerToSend& layer);
+  std::function<void(int64_t)> Progress(const Descriptor& layer);
   Result<bool> HasBlob(RegistryClient& client, const std::string& digest);
   Status PutManifest(RegistryClient& client, const std::string& name, const std::string& media_type,
                      const std::string& bytes);
@@ -122,12 +130,17 @@ std::vector<Pusher::LayerToSend> Pusher::Layers() const {
   return layers;
 }
 
-// As it came, as it has been compressed, or packed again.
-Result<Fd> Pusher::OpenLayer(const WorkFolder& work, const LayerToSend& sent) {
+// As it came, or as it has been compressed; none: it has to be packed again.
+Result<std::optional<Fd>> Pusher::OpenBlob(const LayerToSend& sent) {
   const std::string& digest = sent.layer().digest;
   const auto made = sent.image->files.find(digest);
   if (made != sent.image->files.end()) return OpenFile(made->second, O_RDONLY);
   if (images_.layers().HasBlob(DigestHex(digest))) return images_.layers().OpenBlob(digest);
+  return std::nullopt;
+}
+
+Result<Fd> Pusher::PackToFile(const WorkFolder& work, const LayerToSend& sent) {
+  const std::string& digest = sent.layer().digest;
   const std::string path = work.path() + "/layer-" + DigestHex(digest);
   SKIFF_ASSIGN(Fd file, OpenFile(path, O_RDWR | O_CREAT | O_EXCL, 0600));
   SKIFF_TRY(PackLayer(images_.layers(), sent.image->layer_ids[sent.number],
@@ -161,16 +174,46 @@ Status Pusher::PushLayer(RegistryClient& client, const WorkFolder& work, const L
       return {};
     }
   }
-  lines_.Say(layer.digest, "Preparing");
-  SKIFF_ASSIGN(const Fd file, OpenLayer(work, sent));
-  SKIFF_TRY(Failpoint("image.push_layer"));
-  request.op = RegistryOp::kPutBlob;
-  request.size = layer.size;
-  SKIFF_TRY(client.Do(request, file.get(), [&](int64_t current) {
-    lines_.Say(layer.digest, "Pushing", current, layer.size);
-  }));
+  SKIFF_TRY(SendLayer(client, work, sent));
   lines_.Say(layer.digest, "Pushed");
   return {};
+}
+
+Status Pusher::SendLayer(RegistryClient& client, const WorkFolder& work, const LayerToSend& sent) {
+  const Descriptor& layer = sent.layer();
+  lines_.Say(layer.digest, "Preparing");
+  RegistryRequest request;
+  request.op = RegistryOp::kPutBlob;
+  request.digest = layer.digest;
+  request.size = layer.size;
+  SKIFF_ASSIGN(std::optional<Fd> file, OpenBlob(sent));
+  SKIFF_TRY(Failpoint("image.push_layer"));
+  if (!file) {
+    SKIFF_ASSIGN(const bool there, SendWhilePacking(client, request, sent));
+    if (there) return {};
+    SKIFF_ASSIGN(file, PackToFile(work, sent));
+  }
+  SKIFF_TRY(client.Do(request, file->get(), Progress(layer)));
+  return {};
+}
+
+// False: the connection broke, or so; from a file it can be tried again.
+Result<bool> Pusher::SendWhilePacking(RegistryClient& client, RegistryRequest request,
+                                      const LayerToSend& sent) {
+  SKIFF_ASSIGN(const auto pipe,
+               LayerPipe::Open(images_.layers(), sent.image->layer_ids[sent.number]));
+  request.once = true;
+  const auto answer = client.Do(request, pipe->reader(), Progress(sent.layer()));
+  // First what became of the layer: one that is damaged is why the registry got no further.
+  SKIFF_ASSIGN(const bool whole, pipe->Close());
+  if (!answer) return Fail(answer.error());
+  return answer->found && whole;
+}
+
+std::function<void(int64_t)> Pusher::Progress(const Descriptor& layer) {
+  return [this, &layer](int64_t current) {
+    lines_.Say(layer.digest, "Pushing", current, layer.size);
+  };
 }
 
 Status Pusher::PutManifest(RegistryClient& client, const std::string& name,

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 
 namespace skiff::engine::transfer {
 namespace {
@@ -63,6 +64,15 @@ size_t OnBody(char* data, size_t, size_t size, void* self) {
   return size;
 }
 
+ssize_t Read(const HttpRequest& request, char* data, size_t size, int64_t offset) {
+  while (true) {
+    const ssize_t got = request.once
+                            ? ::read(request.body_fd, data, size)
+                            : ::pread(request.body_fd, data, size, static_cast<off_t>(offset));
+    if (got >= 0 || errno != EINTR) return got;
+  }
+}
+
 size_t OnSend(char* data, size_t, size_t size, void* self) {
   auto* transfer = static_cast<Transfer*>(self);
   const HttpRequest& request = *transfer->request;
@@ -71,10 +81,10 @@ size_t OnSend(char* data, size_t, size_t size, void* self) {
     count = std::min(size, request.body.size() - static_cast<size_t>(transfer->sent));
     std::copy_n(request.body.data() + transfer->sent, count, data);
   } else {
-    const auto left = static_cast<size_t>(request.size - transfer->sent);
-    const ssize_t got =
-        ::pread(request.body_fd, data, std::min(size, left), static_cast<off_t>(transfer->sent));
-    if (got < 0) {
+    const size_t wanted = std::min(size, static_cast<size_t>(request.size - transfer->sent));
+    const ssize_t got = Read(request, data, wanted, transfer->sent);
+    // The registry would wait for what the file, or who writes the pipe, has not got.
+    if (got < 0 || (got == 0 && wanted > 0)) {
       transfer->unreadable = true;
       return CURL_READFUNC_ABORT;
     }
@@ -86,8 +96,11 @@ size_t OnSend(char* data, size_t, size_t size, void* self) {
 }
 
 int OnSeek(void* self, curl_off_t offset, int origin) {
-  if (origin != SEEK_SET) return CURL_SEEKFUNC_CANTSEEK;
-  static_cast<Transfer*>(self)->sent = offset;
+  auto* transfer = static_cast<Transfer*>(self);
+  if (origin != SEEK_SET || (transfer->request->once && offset != transfer->sent)) {
+    return CURL_SEEKFUNC_CANTSEEK;
+  }
+  transfer->sent = offset;
   return CURL_SEEKFUNC_OK;
 }
 

@@ -21,9 +21,11 @@ struct HttpRequest {
   bool follow = false;               // Redirects, of GET and HEAD.
   bool verify = true;                // The certificate.
   std::string body;
-  // Instead of `body`: `size` bytes from the start of the descriptor.
+  // Instead of `body`: `size` bytes from the start of the descriptor; `once`: from a pipe, which
+  // cannot be sent a second time.
   int body_fd = -1;
   int64_t size = -1;
+  bool once = false;
   // Gets the bytes of an answer of status 2xx; false stops the transfer. Without it they are kept.
   std::function<bool(int status, std::string_view)> sink;
   // Bytes sent or received so far.

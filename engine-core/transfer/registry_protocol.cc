@@ -32,6 +32,7 @@ enum RegistryTag : uint16_t {
   kTagMediaType = 124,
   kTagEtag = 125,
   kTagModified = 126,
+  kTagOnce = 127,
   kTagProgress = 130,
   kTagCurrent = 131,
   kTagFound = 132,
@@ -110,6 +111,7 @@ std::string EncodeRegistryRequest(const RegistryRequest& request) {
   out.Int(kTagSize, request.size);
   out.Bytes(kTagMediaType, request.media_type);
   out.Bytes(kTagFrom, request.from);
+  out.Bool(kTagOnce, request.once);
   out.Bytes(kTagEtag, request.etag);
   out.Bytes(kTagModified, request.modified);
   return out.data();
@@ -137,6 +139,9 @@ Result<RegistryRequest> DecodeRegistryRequest(std::string_view data) {
         break;
       case kTagFrom:
         request.from = in.text();
+        break;
+      case kTagOnce:
+        request.once = in.boolean();
         break;
       case kTagEtag:
         request.etag = in.text();

@@ -19,7 +19,8 @@ enum class RegistryOp : int {
   kFetchBlob,     // digest, size -> descriptor; goes on behind what the file holds already.
   kHasBlob,       // digest -> found.
   kMountBlob,     // digest, from -> found.
-  kPutBlob,       // digest, size, descriptor.
+  // digest, size, descriptor -> found; with `once` it may not be (registry_session.h, PutBlob).
+  kPutBlob,
   kPutManifest,   // reference, media_type, descriptor -> digest.
   // reference (a URL), etag and modified of an earlier answer -> descriptor gets the body unless it
   // is the same still (not found); answer: digest, size, etag, modified.
@@ -46,6 +47,7 @@ struct RegistryRequest {
   int64_t size = 0;
   std::string media_type;
   std::string from;
+  bool once = false;           // The descriptor is a pipe.
   std::string etag, modified;  // As the headers say them.
 };
 std::string EncodeRegistryRequest(const RegistryRequest& request);

@@ -243,6 +243,7 @@ Result<HttpAnswer> RegistrySession::SendOnce(HttpRequest& request) {
   const std::string before = authorization_;
   SKIFF_TRY(Authorize(challenge));
   if (challenge.scheme == "basic" && authorization_ == before) return answer;
+  if (request.once) return answer;
   request.authorization = authorization_;
   return http_.Do(request);
 }
@@ -433,9 +434,14 @@ Result<RegistryAnswer> RegistrySession::PutBlob(const RegistryRequest& request, 
     put.headers = {"Content-Type: application/octet-stream"};
     put.body_fd = fd;
     put.size = request.size;
+    put.once = request.once;
     put.progress = progress;
     const auto answer = SendOnce(put);
-    if (answer && answer->status == 201) return RegistryAnswer();
+    RegistryAnswer done;
+    done.found = answer && answer->status == 201;
+    if (done.found) return done;
+    // What was wrong is told when it goes from a file.
+    if (request.once) return done;
     const bool broken = answer ? IsTransient(answer->status)
                                : answer.error().code == Code::kUnavailable;
     if (!broken || attempt == kAttempts) {

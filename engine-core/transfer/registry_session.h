@@ -39,6 +39,8 @@ class RegistrySession {
                                    const std::function<void(int64_t)>& progress);
   Result<RegistryAnswer> HasBlob(const RegistryRequest& request);
   Result<RegistryAnswer> MountBlob(const RegistryRequest& request);
+  // Of a pipe (`once`) there is one attempt: when it fails in a way that says nothing against a
+  // second one, or that cannot be told apart, the answer is that the blob is not found there.
   Result<RegistryAnswer> PutBlob(const RegistryRequest& request, int fd,
                                  const std::function<void(int64_t)>& progress);
   Result<RegistryAnswer> PutManifest(const RegistryRequest& request, int fd);

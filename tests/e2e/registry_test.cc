@@ -2,7 +2,11 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <fstream>
+#include <functional>
+#include <map>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "base/atomic_file.h"
 #include "base/fd.h"
@@ -617,6 +621,92 @@ TEST_F(FaultyRegistryTest, AProxyIsUsedForWhatIsNotLocal) {
   Succeed({"docker", "pull", "registry.example/x:1"});
   EXPECT_THAT(proxy.requests(),
               ::testing::Contains("GET http://registry.example/v2/x/manifests/1"));
+}
+
+// Takes uploads; `refuse` may answer the one of a layer that was made here instead.
+class UploadServer {
+ public:
+  explicit UploadServer(std::function<std::optional<ServerAnswer>(const ServerRequest&)> refuse)
+      : refuse_(std::move(refuse)), server_([this](const ServerRequest& request) {
+          return Answer(request);
+        }) {}
+
+  std::string host() const { return server_.host(); }
+  // Each body by the digest it was sent for.
+  const std::map<std::string, std::string>& taken() const { return taken_; }
+
+ private:
+  // Smaller is the configuration, larger the base image, which goes as it came.
+  static bool IsMade(const std::string& body) {
+    return body.size() > 300'000 && body.size() < 400'000;
+  }
+
+  ServerAnswer Answer(const ServerRequest& request) {
+    if (request.method == "HEAD") return {404};
+    if (request.method == "POST") return {202, {"Location: /upload"}};
+    if (request.method != "PUT") return {200};
+    const size_t digest = request.target.find("digest=sha256%3A");
+    if (digest == std::string::npos) return {201};
+    if (IsMade(request.body)) {
+      if (auto refusal = refuse_(request)) return *refusal;
+    }
+    taken_["sha256:" + request.target.substr(digest + 16)] = request.body;
+    return {201};
+  }
+
+  std::function<std::optional<ServerAnswer>(const ServerRequest&)> refuse_;
+  std::map<std::string, std::string> taken_;
+  HttpServer server_;
+};
+
+TEST_F(FaultyRegistryTest, ALayerThatIsPackedOnItsWayIsSentAgainWhenItBreaks) {
+  MakeImage("made:1", 1, 300);
+  for (const int status : {0, 503, 401, 400}) {
+    int refused = 0;
+    UploadServer server([&](const ServerRequest& request) -> std::optional<ServerAnswer> {
+      // 401: an authorization that holds no longer.
+      const bool refuses = status == 401 ? request.Header("authorization").empty() : refused == 0;
+      if (!refuses) return std::nullopt;
+      ++refused;
+      return ServerAnswer{status, {"WWW-Authenticate: Basic realm=\"x\""}};
+    });
+    EXPECT_THAT(LogIn(server.host(), "secret"), Succeeds());
+    const std::string name = server.host() + "/made:1";
+    Succeed({"docker", "tag", "made:1", name});
+    Succeed({"docker", "push", name});
+    EXPECT_GT(refused, 0) << status;
+    EXPECT_EQ(server.taken().size(), 3u) << status;
+    for (const auto& [digest, body] : server.taken()) EXPECT_EQ(Digest(body), digest) << status;
+  }
+}
+
+TEST_F(FaultyRegistryTest, ARefusalOfALayerIsTold) {
+  MakeImage("made:1", 1, 300);
+  UploadServer server([](const ServerRequest&) {
+    return ServerAnswer{413, {}, R"({"errors":[{"code":"TOO_BIG","message":"no more than a byte"}]})"};
+  });
+  Succeed({"docker", "tag", "made:1", server.host() + "/made:1"});
+  const Outcome refused = Skiff({"docker", "push", server.host() + "/made:1"});
+  EXPECT_THAT(refused, ExitsWith(1));
+  EXPECT_THAT(refused.err, HasSubstr("too big: no more than a byte"));
+}
+
+TEST_F(FaultyRegistryTest, ALayerThatChangedOnDiskIsNotPushed) {
+  for (const bool longer : {false, true}) {
+    const std::string made = longer ? "made:2" : "made:1";
+    MakeImage(made, 1, 300);
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(environment()["SKIFF_ROOT"])) {
+      if (entry.path().filename() != "random0") continue;
+      std::fstream file(entry.path(), std::ios::in | std::ios::out | std::ios::binary);
+      if (longer) file.seekp(0, std::ios::end);
+      file << "changed";
+    }
+    UploadServer server([](const ServerRequest&) { return std::nullopt; });
+    Succeed({"docker", "tag", made, server.host() + "/made:1"});
+    const Outcome refused = Skiff({"docker", "push", server.host() + "/made:1"});
+    EXPECT_THAT(refused, ExitsWith(1));
+    EXPECT_THAT(refused.err, HasSubstr("has changed on disk"));
+  }
 }
 
 TEST_F(FaultyRegistryTest, APushThatDiesIsDoneByTheNext) {

@@ -80,11 +80,21 @@ void HttpServer::Answer(const Fd& connection) {
     std::ranges::transform(name, name.begin(), [](unsigned char c) { return std::tolower(c); });
     request.headers[name] = line.substr(colon + 2, line.size() - colon - 3);
   }
+  if (const std::string length = request.Header("content-length"); !length.empty()) {
+    request.body.resize(std::stoul(length));
+    for (size_t got = 0; got < request.body.size();) {
+      const ssize_t count = ::recv(connection.get(), request.body.data() + got,
+                                   request.body.size() - got, 0);
+      if (count <= 0) return;
+      got += static_cast<size_t>(count);
+    }
+  }
   {
     const std::lock_guard lock(mutex_);
     requests_.push_back(request.method + " " + request.target);
   }
   const ServerAnswer answer = handler_(request);
+  if (answer.status == 0) return;
   std::string out = "HTTP/1.1 " + std::to_string(answer.status) + " X\r\nConnection: close\r\n";
   out += "Content-Length: " + std::to_string(answer.body.size()) + "\r\n";
   for (const std::string& header : answer.headers) out += header + "\r\n";

@@ -20,6 +20,7 @@ struct ServerRequest {
   std::string method;
   std::string target;                          // As it came: "/v2/?x=y" or a whole URL.
   std::map<std::string, std::string> headers;  // Names in lower case.
+  std::string body;                            // As long as Content-Length says.
   std::string Header(const std::string& name) const {
     const auto it = headers.find(name);
     return it == headers.end() ? "" : it->second;
@@ -27,14 +28,14 @@ struct ServerRequest {
 };
 
 struct ServerAnswer {
-  int status = 200;
+  int status = 200;  // 0: the connection breaks instead.
   std::vector<std::string> headers = {};  // "Name: value"
   std::string body = {};
   // The connection breaks after so many bytes of the body.
   size_t cut = std::string::npos;
 };
 
-// One request per connection, each in turn; bodies of requests are not read.
+// One request per connection, each in turn.
 class HttpServer {
  public:
   explicit HttpServer(std::function<ServerAnswer(const ServerRequest&)> handler);
