@@ -26,6 +26,10 @@ constexpr Column kVariableColumns[] = {{"Name", "NAME"},
                                        {"DefaultValue", "DEFAULT VALUE"},
                                        {"AlternateValue", "ALTERNATE VALUE"}};
 
+// What they print is not in the tree.
+constexpr std::string_view kOfTypedModel[] = {"services", "volumes", "networks",
+                                              "profiles", "images",  "hash"};
+
 template <typename Values>
 std::string Lines(const Values& values) {
   std::string out;
@@ -206,6 +210,9 @@ Result<int> RunConfig(Context& context, const Arguments& arguments) {
     options.resolve_environment = false;
     options.resolve_paths = false;
   }
+  options.typed = std::ranges::any_of(kOfTypedModel, [&](std::string_view flag) {
+    return arguments.Has(std::string(flag));
+  });
   SKIFF_ASSIGN(const schema::LoadResult* loaded,
                context.LoadProject(options, Context::Warnings::kOfFile));
   if (arguments.Bool("quiet")) return 0;

@@ -36,6 +36,7 @@ struct LoadOptions {
   bool resolve_paths = true;
   bool check_consistency = true;
   bool resolve_environment = true;
+  bool typed = true;  // Without it `project` has no services, networks and so on.
 };
 
 // What one load has read and found. `sources` outlives every span.

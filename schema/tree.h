@@ -26,11 +26,12 @@ class Node {
   Kind kind = Kind::kNull;
   Tag tag = Tag::kNone;
   Output output = Output::kBoth;
-  bool interpolated = false;  // The text differs from what the file says at `span`.
-  bool is_unsigned = false;   // `integer` holds a number past INT64_MAX.
-  bool literal = false;       // The bytes at `span` are `text` itself: parts of it have places.
-  bool table = false;         // Keys are the user's: output sorts them.
-  bool bad = false;           // Reported already; later passes leave it alone.
+  // Bits: a large file has a hundred thousand nodes.
+  bool interpolated : 1 = false;  // The text differs from what the file says at `span`.
+  bool is_unsigned : 1 = false;   // `integer` holds a number past INT64_MAX.
+  bool literal : 1 = false;       // The bytes at `span` are `text` itself: parts of it have places.
+  bool table : 1 = false;         // Keys are the user's: output sorts them.
+  bool bad : 1 = false;           // Reported already; later passes leave it alone.
   SourceSpan span;
   union {
     int64_t integer = 0;

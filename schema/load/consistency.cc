@@ -24,9 +24,11 @@ std::vector<std::string_view> Keys(const Node* table) {
 
 class Consistency {
  public:
-  Consistency(Context& context, Node& model, Selection& selection)
+  Consistency(Context& context, const Node& model, const std::set<std::string>& bad_source,
+              Selection& selection)
       : context_(context),
         model_(model),
+        bad_source_(bad_source),
         selection_(selection),
         enabled_(selection.services),
         disabled_(selection.disabled) {}
@@ -52,7 +54,7 @@ class Consistency {
     const Node& service = entry.value;
     const Node* build = service.Find("build");
     if (build == nullptr && service.Find("image") == nullptr &&
-        service.Find("provider") == nullptr && LacksSource(entry.key)) {
+        service.Find("provider") == nullptr && bad_source_.count(entry.key) == 0) {
       Wrong(entry.key_span, where, "has neither 'image' nor 'build'")
           .notes.push_back({"add for example: image: busybox", {}});
     }
@@ -65,17 +67,6 @@ class Consistency {
     Limits(service, where);
     Watch(service, where);
     Mounts(service, where);
-  }
-
-  // A service whose image or build was reported already has no further mistake; nor has one with
-  // an unknown key, which is likely a misspelt 'image'.
-  bool LacksSource(const std::string& name) const {
-    const Node* raw = Path(&model_, {"services", name});
-    if (raw == nullptr) return true;
-    return !raw->bad && std::none_of(raw->entries.begin(), raw->entries.end(), [](const Entry& e) {
-      return e.value.bad && (e.key == "image" || e.key == "build" || e.key == "provider" ||
-                             e.key == "extends" || FindField(kService, e.key) == nullptr);
-    });
   }
 
   void Build(const Node& service, const Node& build, const Where& where) {
@@ -308,7 +299,7 @@ class Consistency {
   }
 
   void Secrets() {
-    Node* secrets = model_.Find("secrets");
+    const Node* secrets = model_.Find("secrets");
     if (secrets == nullptr) return;
     const Where where{nullptr, "secrets"};
     for (const Entry& entry : secrets->entries) {
@@ -371,7 +362,8 @@ class Consistency {
   }
 
   Context& context_;
-  Node& model_;
+  const Node& model_;
+  const std::set<std::string>& bad_source_;
   Selection& selection_;
   KeyIndex enabled_, disabled_;
   std::set<std::string> visited_;
@@ -379,8 +371,25 @@ class Consistency {
 
 }  // namespace
 
-void CheckConsistency(Context& context, Node& model, Selection& selection) {
-  Consistency(context, model, selection).Run();
+std::set<std::string> ServicesWithBadSource(const Node& services) {
+  const auto is_source = [](const Entry& entry) {
+    return entry.key == "image" || entry.key == "build" || entry.key == "provider" ||
+           entry.key == "extends" || FindField(kService, entry.key) == nullptr;
+  };
+  std::set<std::string> names;
+  for (const Entry& service : services.entries) {
+    const bool bad = service.value.bad ||
+                     std::ranges::any_of(service.value.entries, [&](const Entry& entry) {
+                       return entry.value.bad && is_source(entry);
+                     });
+    if (bad) names.insert(service.key);
+  }
+  return names;
+}
+
+void CheckConsistency(Context& context, const Node& model, const std::set<std::string>& bad_source,
+                      Selection& selection) {
+  Consistency(context, model, bad_source, selection).Run();
 }
 
 }  // namespace skiff::schema

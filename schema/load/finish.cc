@@ -75,6 +75,9 @@ class Finisher {
   std::optional<Node> Struct(const Node& node, const Type& type, const Where& where) {
     Node out = Node::Mapping(node.span);
     std::vector<const Entry*> given(type.fields.size(), nullptr);
+    size_t most = node.entries.size();
+    for (const Field& field : type.fields) most += WrittenAlways(field) ? 1 : 0;
+    out.entries.reserve(most);
     for (const Entry& entry : node.entries) {
       const Field* field = FindField(type, entry.key);
       if (field != nullptr) given[static_cast<size_t>(field - type.fields.data())] = &entry;
@@ -85,6 +88,12 @@ class Finisher {
   }
 
  private:
+  // Has an entry in one of the two formats even when it is not given.
+  static bool WrittenAlways(const Field& field) {
+    return (field.flags & (kJsonAlways | kJsonCapital)) != 0 ||
+           field.type->form == Form::kCommand;
+  }
+
   void AddField(const Node& node, const Field& field, const Entry* given, const Where& where,
                 Node& out) {
     std::optional<Node> value;
@@ -139,6 +148,7 @@ class Finisher {
   std::optional<Node> Table(const Node& node, const Type& type, const Where& where) {
     if (!node.IsMapping() || node.entries.empty()) return std::nullopt;
     Node out = Node::Mapping(node.span);
+    out.entries.reserve(node.entries.size());
     for (const Entry& entry : node.entries) {
       if (entry.value.bad) continue;
       auto value = Value(entry.value, *type.item, where.Key(entry.key));
@@ -151,6 +161,7 @@ class Finisher {
 
   std::optional<Node> List(const Node& node, const Type& type, const Where& where) {
     Node out = Node::Sequence(node.span);
+    out.entries.reserve(node.entries.size());
     if (node.IsString()) {
       out.Append(node);
       return out;
@@ -171,6 +182,7 @@ class Finisher {
 
   static std::optional<Node> PrintedList(const Node& node) {
     Node out = Node::Sequence(node.span);
+    out.entries.reserve(node.entries.size());
     for (const Entry& entry : node.entries) {
       out.Append(Instead(entry.value, Node::String(entry.value.Printed())));
     }
@@ -180,6 +192,7 @@ class Finisher {
 
   std::optional<Node> Pairs(const Node& node, const Type& type, const Where& where) {
     Node out = Node::Mapping(node.span);
+    out.entries.reserve(node.entries.size());
     const bool keep_null = type.form == Form::kKeyValue;
     const auto add = [&](std::string key, SourceSpan key_span, const Node& from,
                          const std::optional<std::string>& text) {

@@ -1,3 +1,7 @@
+#include <algorithm>
+#include <set>
+#include <string>
+
 #include "base/text.h"
 #include "schema/load.h"
 #include "schema/load/environment.h"
@@ -104,20 +108,21 @@ class ProjectLoader {
       return;
     }
     model.Set("name", Node::String(result_.project.name));
+    Node raw = TakeServices(model);
+    const std::set<std::string> explained = ServicesWithBadSource(raw);
+    Selection selection = SelectByProfiles(FinishServices(std::move(raw)), setting.profiles);
     Node finished = Finish(context_, model, kComposeFile, Where{});
     MoveNameFirst(finished);
-    Node services = Node::Mapping();
-    if (Node* found = finished.Find("services")) services = std::move(*found);
-    Selection selection = SelectByProfiles(std::move(services), setting.profiles);
     if (options_.check_consistency) {
       KeepBad(model, finished);
-      CheckConsistency(context_, finished, selection);
+      CheckConsistency(context_, finished, explained, selection);
       DropBad(finished);
     }
+    model = Node();
     SelectByNames(context_, selection, setting.profiles);
     if (!options_.all_resources) RemoveUnused(finished, selection.services);
     ReadServiceFiles(context_, selection.services, level.environment);
-    BindProject(finished, selection, level.environment, result_.project);
+    if (options_.typed) BindProject(finished, selection, level.environment, result_.project);
     StoreServices(finished, std::move(selection.services));
     HideModels(finished);
     WarnNotHonoured(finished, result_.not_honoured);
@@ -135,6 +140,30 @@ class ProjectLoader {
     }
   }
 
+  static Node TakeServices(Node& model) {
+    Node services = Node::Mapping();
+    if (Node* found = model.Find("services")) services = std::move(*found);
+    model.Erase("services");
+    return services;
+  }
+
+  // As Finish() does it with the whole model, but each service goes when it has been read: most of
+  // the model is services, and two of it need not be in memory.
+  Node FinishServices(Node raw) {
+    Node finished = Node::Mapping(raw.span);
+    finished.entries.reserve(raw.entries.size());
+    const Where where{nullptr, "services"};
+    for (Entry& entry : raw.entries) {
+      const Node service = std::move(entry.value);
+      if (service.bad) continue;
+      Node value = Finish(context_, service, kService, where.Key(entry.key));
+      finished.entries.push_back({std::move(entry.key), entry.key_span, std::move(value)});
+    }
+    std::stable_sort(finished.entries.begin(), finished.entries.end(),
+                     [](const Entry& a, const Entry& b) { return a.key < b.key; });
+    return finished;
+  }
+
   // A resource that was reported is no longer in the finished model, but it is defined.
   static void KeepBad(const Node& model, Node& finished) {
     for (const std::string_view kind : {"networks", "volumes", "secrets", "configs", "models"}) {
@@ -146,12 +175,8 @@ class ProjectLoader {
         finished.Find(kind)->Set(entry.key, entry.value, entry.key_span);
       }
     }
-    const Node* services = model.Find("services");
-    if (services == nullptr) return;
-    finished.Set("services", *services);
   }
   static void DropBad(Node& finished) {
-    finished.Erase("services");
     for (Entry& table : finished.entries) {
       std::erase_if(table.value.entries, [](const Entry& entry) { return entry.value.bad; });
     }

@@ -2,6 +2,8 @@
 
 #include <unistd.h>
 
+#include <utility>
+
 #include "base/fd.h"
 #include "base/text.h"
 #include "schema/text/short_syntax.h"
@@ -34,7 +36,13 @@ std::string RelativePath(const std::string& from, const std::string& to) {
 
 ModelLoader::Parsed& ModelLoader::Parse(const std::string& file) {
   auto& slot = parsed_[file];
-  if (slot) return *slot;
+  if (slot) {
+    if (std::exchange(slot->taken, false)) {
+      Diagnostics told;  // When it was first read.
+      slot->documents = ParseYaml(context_.sources, slot->file, told);
+    }
+    return *slot;
+  }
   slot = std::make_unique<Parsed>();
   if (file == "-") {
     auto text = ReadAll(STDIN_FILENO, 64u << 20, "standard input");
@@ -84,7 +92,10 @@ Node ModelLoader::Load(const std::vector<std::string>& files, Level& level) {
       parsed.consumed = true;
       for (const Diagnostic& diagnostic : parsed.found.list()) context_.Report(diagnostic.error);
     }
-    for (const Node& document : parsed.documents) AddDocument(document, level, file, model);
+    // A file is rarely loaded twice; its documents would be the second copy of the project.
+    std::vector<Node> documents = std::exchange(parsed.documents, {});
+    parsed.taken = parsed.readable;
+    for (Node& document : documents) AddDocument(std::move(document), level, file, model);
   }
   CheckMerged(context_, model, kComposeFile, Where{});
   SetDefaults(model);

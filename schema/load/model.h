@@ -38,6 +38,7 @@ class ModelLoader {
     uint32_t file = 0;
     bool readable = false;
     bool consumed = false;  // Its errors are in the diagnostics.
+    bool taken = false;     // `documents` went into a model; Parse reads them again.
     std::vector<Node> documents;
     Diagnostics found;
   };

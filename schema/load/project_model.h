@@ -22,8 +22,13 @@ void SelectByNames(Context& context, Selection& selection, std::vector<std::stri
 // Resources that no enabled service uses are removed from the finished model.
 void RemoveUnused(Node& model, const Node& services);
 
-// compose-go: checkConsistency, of all enabled services, each mistake with its place.
-void CheckConsistency(Context& context, Node& model, Selection& selection);
+// Services, before types are applied, that have neither image nor build because of a mistake that
+// was told already: it was in one of them, or in a key that is not known (likely a misspelt one).
+std::set<std::string> ServicesWithBadSource(const Node& services);
+// compose-go: checkConsistency, of all enabled services, each mistake with its place. `model` is the
+// finished one without services; `bad_source` need no image.
+void CheckConsistency(Context& context, const Node& model, const std::set<std::string>& bad_source,
+                      Selection& selection);
 
 // Reads env_file and label_file of the enabled services into environment and labels.
 void ReadServiceFiles(Context& context, Node& services, const Environment& environment);

@@ -90,7 +90,8 @@ void AppendCompact(std::string& out, const Node& node) {
 
 }  // namespace
 
-std::string EscapeDollars(const std::string& text) {
+std::string EscapeDollars(std::string text) {
+  if (text.find('$') == std::string::npos) return text;
   std::string out;
   out.reserve(text.size() + 16);
   for (const char c : text) {
@@ -109,7 +110,7 @@ std::string RenderCompactJson(const Node& tree) {
 std::string RenderJson(const Node& tree) {
   std::string out;
   Append(out, tree, 0, true);
-  return tree.literal ? out : EscapeDollars(out);
+  return tree.literal ? out : EscapeDollars(std::move(out));
 }
 
 }  // namespace skiff::schema

@@ -414,8 +414,8 @@ std::string RenderYaml(const Node& tree) {
   if (tree.entries.empty()) return "{}\n";
   YamlWriter writer;
   writer.Mapping(tree, 0, false);
-  const std::string out = writer.Take();
-  return tree.literal ? out : EscapeDollars(out);
+  std::string out = writer.Take();
+  return tree.literal ? out : EscapeDollars(std::move(out));
 }
 
 }  // namespace skiff::schema

@@ -112,6 +112,34 @@ TEST_F(ConfigTest, WhatVariablesAndModelsAreIsListed) {
   EXPECT_EQ(Succeed({"config", "--models"}), "ai/one\n");
 }
 
+// Services of very short lines that merge what they share and expand to long syntax.
+std::string ManyServices(int count) {
+  std::string text = R"(x-base: &base
+  restart: unless-stopped
+  environment: {A: 1, B: two}
+  logging: {driver: json-file, options: {max-size: 10m}}
+services:
+)";
+  for (int i = 0; i < count; ++i) {
+    text += "  s" + std::to_string(i) + ":\n    <<: *base\n    image: busybox:${TAG:-latest}\n";
+    text += "    ports: [\"" + std::to_string(10000 + i) + ":80\"]\n";
+    if (i > 0) text += "    depends_on: [s0]\n";
+    text += "    volumes:\n      - data:/data\n      - ./x:/y:ro\n";
+  }
+  return text + "volumes:\n  data:\n";
+}
+
+TEST_F(ConfigTest, MemoryIsAtMostTwentyTimesTheFileAndTwentyMebibytes) {
+  for (const int count : {1, 1000, 3000}) {
+    const std::string text = ManyServices(count);
+    WriteProject(text);
+    const Outcome outcome = Skiff({"config"});
+    EXPECT_THAT(outcome, Succeeds());
+    EXPECT_GT(outcome.out.size(), text.size());
+    EXPECT_LT(outcome.peak_bytes, static_cast<int64_t>(20 * text.size() + (20u << 20))) << count;
+  }
+}
+
 TEST_F(ConfigTest, TheSchemaIsPrinted) {
   EXPECT_THAT(Succeed({"config", "--schema"}), HasSubstr("\"$defs\": {"));
   Succeed({"config", "--schema", "-o", "schema.json"});

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -153,7 +154,9 @@ bool Process::Pump(milliseconds limit) {
 bool Process::Reap() {
   if (reaped_) return true;
   int status = 0;
-  if (waitpid(pid_, &status, WNOHANG) != pid_) return false;
+  rusage usage{};
+  if (wait4(pid_, &status, WNOHANG, &usage) != pid_) return false;
+  outcome_.peak_bytes = int64_t{usage.ru_maxrss} * 1024;
   reaped_ = true;
   outcome_.exit_code = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
   outcome_.elapsed = std::chrono::duration_cast<milliseconds>(Clock::now() - started_);

@@ -24,6 +24,7 @@ struct Outcome {
   bool timed_out = false;    // It was killed at the deadline.
   bool output_held = false;  // Somebody kept its output open after its end: a leaked descriptor.
   milliseconds elapsed{};
+  int64_t peak_bytes = 0;  // Largest resident memory; at least the test's own when it was started.
 
   bool ok() const { return exit_code == 0; }
 };
