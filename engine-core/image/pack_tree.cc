@@ -56,8 +56,8 @@ Result<Fd> OpenRegular(int parent, const std::string& name, const std::string& p
 
 class Packer {
  public:
-  Packer(const PackOptions& options, const ByteSink& sink)
-      : options_(options), stream_(sink), buffer_(kBuffer, '\0') {}
+  Packer(const PackOptions& options, const ByteSink& sink, const FileSink& files = {})
+      : options_(options), stream_(sink), files_(files), buffer_(files ? 0 : kBuffer, '\0') {}
 
   Status Folder(int fd, const std::string& prefix, int depth);
   Status Entry(int parent, const std::string& name, const std::string& path, int depth);
@@ -68,6 +68,7 @@ class Packer {
  private:
   Status FolderEntry(const Fd& folder, TarEntry entry, const std::string& path, int depth);
   Status File(int parent, const std::string& name, TarEntry entry, const struct stat& info);
+  Status Content(const Fd& file, int64_t left, const std::string& path);
   Status Whiteout(const std::string& path);
   Result<bool> IsLeftOut(int parent, const std::string& name, const std::string& path,
                          const struct stat& info);
@@ -77,6 +78,7 @@ class Packer {
 
   PackOptions options_;
   TarStream stream_;
+  FileSink files_;
   std::string buffer_;
   std::map<std::pair<dev_t, ino_t>, std::string> linked_;  // First name of files with several.
   PackedTree packed_;
@@ -277,21 +279,25 @@ Status Packer::File(int parent, const std::string& name, TarEntry entry, const s
   entry.attributes = std::move(attributes.kept);
   entry.size = info.st_size;
   SKIFF_TRY(stream_.Header(entry));
-  int64_t left = entry.size;
+  SKIFF_TRY(files_ ? stream_.Content(files_, file.get(), entry.size)
+                   : Content(file, entry.size, entry.path));
+  packed_.content_size += entry.size;
+  return stream_.EndContent();
+}
+
+Status Packer::Content(const Fd& file, int64_t left, const std::string& path) {
   while (left > 0) {
     const size_t wanted = std::min<size_t>(buffer_.size(), static_cast<size_t>(left));
     const ssize_t got = ::read(file.get(), buffer_.data(), wanted);
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return FailErrno("cannot read '/" + entry.path + "'");
+    if (got < 0) return FailErrno("cannot read '/" + path + "'");
     if (got == 0) {
-      return Fail(Code::kFailedPrecondition,
-                  "'/" + entry.path + "' became shorter while it was read");
+      return Fail(Code::kFailedPrecondition, "'/" + path + "' became shorter while it was read");
     }
     SKIFF_TRY(stream_.Content({buffer_.data(), static_cast<size_t>(got)}));
     left -= got;
   }
-  packed_.content_size += entry.size;
-  return stream_.EndContent();
+  return {};
 }
 
 Status Packer::Folder(int fd, const std::string& prefix, int depth) {
@@ -314,8 +320,9 @@ bool RemoveIfEmpty(int parent, const std::string& name) {
 
 }  // namespace
 
-Result<PackedTree> PackTree(int folder_fd, const PackOptions& options, const ByteSink& sink) {
-  Packer packer(options, sink);
+Result<PackedTree> PackTree(int folder_fd, const PackOptions& options, const ByteSink& sink,
+                            const FileSink& files) {
+  Packer packer(options, sink, files);
   SKIFF_TRY(packer.Folder(folder_fd, "", 0));
   SKIFF_TRY(packer.Finish());
   return packer.packed();

@@ -31,8 +31,10 @@ struct PackOptions {
 // Writes the tree below `folder_fd` as tar, the root itself left out: names sorted, times in whole
 // seconds, so that one tree has one digest. Links are not followed. A tree that changes meanwhile
 // is kFailedPrecondition; marks that only one kernel's overlayfs understands (a redirected folder,
-// a file without its data) are kUnsupported, never left out.
-Result<PackedTree> PackTree(int folder_fd, const PackOptions& options, const ByteSink& sink);
+// a file without its data) are kUnsupported, never left out. Contents of files go through `files`
+// where there is one.
+Result<PackedTree> PackTree(int folder_fd, const PackOptions& options, const ByteSink& sink,
+                            const FileSink& files = {});
 
 // Those of `targets` (absolute), and folders above them, that are not there: where mounts make
 // places of their own.

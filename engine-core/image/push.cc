@@ -197,14 +197,15 @@ Status Pusher::SendLayer(RegistryClient& client, const WorkFolder& work, const L
   return {};
 }
 
-// False: the connection broke, or so; from a file it can be tried again.
+// False: the connection broke, the registry found another digest, or so; from a file it is tried
+// again, and what is wrong with the layer is found out.
 Result<bool> Pusher::SendWhilePacking(RegistryClient& client, RegistryRequest request,
                                       const LayerToSend& sent) {
   SKIFF_ASSIGN(const auto pipe,
                LayerPipe::Open(images_.layers(), sent.image->layer_ids[sent.number]));
   request.once = true;
   const auto answer = client.Do(request, pipe->reader(), Progress(sent.layer()));
-  // First what became of the layer: one that is damaged is why the registry got no further.
+  // First what became of the layer: one that cannot be read is why the registry got no further.
   SKIFF_ASSIGN(const bool whole, pipe->Close());
   if (!answer) return Fail(answer.error());
   return answer->found && whole;

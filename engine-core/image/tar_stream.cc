@@ -164,6 +164,11 @@ Status TarStream::Content(std::string_view data) {
   return sink_(data);
 }
 
+Status TarStream::Content(const FileSink& sink, int fd, int64_t size) {
+  written_ += size;
+  return sink(fd, size);
+}
+
 Status TarStream::EndContent() {
   static constexpr char kZeros[kBlock] = {};
   const size_t over = static_cast<size_t>(written_) % kBlock;

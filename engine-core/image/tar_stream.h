@@ -13,6 +13,8 @@
 namespace skiff::engine::image {
 
 using ByteSink = std::function<Status(std::string_view)>;
+// Takes the next `size` bytes of an open file, from its offset on. kFailedPrecondition: it has fewer.
+using FileSink = std::function<Status(int fd, int64_t size)>;
 
 // One header of a tar stream. `path` without a leading slash; folders end with one.
 struct TarEntry {
@@ -38,6 +40,8 @@ class TarStream {
   // The content of a file has to follow: exactly `entry.size` bytes by Content().
   Status Header(const TarEntry& entry);
   Status Content(std::string_view data);
+  // The same of a file, past the stream's own sink: `sink` writes to the same place.
+  Status Content(const FileSink& sink, int fd, int64_t size);
   // Pads what Content() wrote to whole blocks.
   Status EndContent();
   Status File(const std::string& path, std::string_view content, int64_t mtime);

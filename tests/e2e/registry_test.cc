@@ -623,7 +623,8 @@ TEST_F(FaultyRegistryTest, AProxyIsUsedForWhatIsNotLocal) {
               ::testing::Contains("GET http://registry.example/v2/x/manifests/1"));
 }
 
-// Takes uploads; `refuse` may answer the one of a layer that was made here instead.
+// Takes uploads that have their digest; `refuse` may answer the one of a layer that was made here
+// instead.
 class UploadServer {
  public:
   explicit UploadServer(std::function<std::optional<ServerAnswer>(const ServerRequest&)> refuse)
@@ -632,7 +633,7 @@ class UploadServer {
         }) {}
 
   std::string host() const { return server_.host(); }
-  // Each body by the digest it was sent for.
+  // By digest.
   const std::map<std::string, std::string>& taken() const { return taken_; }
 
  private:
@@ -650,7 +651,9 @@ class UploadServer {
     if (IsMade(request.body)) {
       if (auto refusal = refuse_(request)) return *refusal;
     }
-    taken_["sha256:" + request.target.substr(digest + 16)] = request.body;
+    const std::string expected = "sha256:" + request.target.substr(digest + 16);
+    if (Digest(request.body) != expected) return {400};
+    taken_[expected] = request.body;
     return {201};
   }
 
@@ -676,7 +679,6 @@ TEST_F(FaultyRegistryTest, ALayerThatIsPackedOnItsWayIsSentAgainWhenItBreaks) {
     Succeed({"docker", "push", name});
     EXPECT_GT(refused, 0) << status;
     EXPECT_EQ(server.taken().size(), 3u) << status;
-    for (const auto& [digest, body] : server.taken()) EXPECT_EQ(Digest(body), digest) << status;
   }
 }
 
