@@ -33,62 +33,33 @@ Result<Fd> OpenIdFile(const Arguments& arguments) {
   return file;
 }
 
-// The image a container is made from: here, or pulled as --pull says.
+// Sees to it that the image a container is made from is here, pulled as --pull says.
 class ImageForRun {
  public:
   ImageForRun(Context& context, engine::Engine& engine, const Arguments& arguments)
       : context_(context), engine_(engine), arguments_(arguments) {}
 
-  // What CreateContainer takes it by. It may be missing still (--pull never).
-  Result<std::string> Find(const std::string& name) {
+  // It may be missing still (--pull never): the engine tells.
+  Status Prepare(engine::ContainerConfig& config) {
     SKIFF_TRY(CheckChoice(arguments_, "pull", {"always", "missing", "never"}));
     const std::string policy = arguments_.Text("pull");
-    std::string platform = arguments_.Text("platform");
-    if (platform.empty()) platform = context_.Variable("DOCKER_DEFAULT_PLATFORM");
-    if (!platform.empty()) {
-      SKIFF_ASSIGN(platform_, engine::ParsePlatform(platform));
+    config.platform = arguments_.Text("platform");
+    if (config.platform.empty()) config.platform = context_.Variable("DOCKER_DEFAULT_PLATFORM");
+    engine::Platform platform;
+    if (!config.platform.empty()) {
+      SKIFF_ASSIGN(platform, engine::ParsePlatform(config.platform));
     }
-    if (policy != "always") {
-      SKIFF_ASSIGN(const std::string here, FindHere(name));
-      if (!here.empty()) return here;
-      if (policy == "never") return Refused(name);
+    if (policy == "never") return {};
+    if (policy == "missing") {
+      const auto image = engine::FindImageFor(engine_, config.image, platform);
+      if (image) return {};
+      if (image.error().code != Code::kNotFound) return Fail(image.error());
     }
-    SKIFF_TRY(Pull(name, policy == "missing"));
-    SKIFF_ASSIGN(const std::string here, FindHere(name));
-    return here.empty() ? name : here;
+    return Pull(config.image, platform, policy == "missing");
   }
 
  private:
-  bool Fits(const engine::Image& image) const {
-    return platform_.empty() || engine::PlatformMatches(platform_, engine::PlatformOf(image));
-  }
-
-  // The engine tells that there is none.
-  Result<std::string> Refused(const std::string& name) {
-    const auto image = engine_.InspectImage(name);
-    if (!image) return name;
-    return Fail(Code::kNotFound,
-                fmt::format("image with reference {} was found but its platform ({}) does not match "
-                            "the specified platform ({})",
-                            name, engine::PlatformOf(*image).Text(), platform_.Text()));
-  }
-
-  // The name, or the id of the image for the platform among those it stands for; "" for none.
-  Result<std::string> FindHere(const std::string& name) {
-    const auto image = engine_.InspectImage(name);
-    if (!image) {
-      if (image.error().code == Code::kNotFound) return std::string();
-      return Fail(image.error());
-    }
-    if (Fits(*image)) return name;
-    for (const std::string& id : image->other_platforms) {
-      SKIFF_ASSIGN(const engine::Image other, engine_.InspectImage(id));
-      if (Fits(other)) return id;
-    }
-    return std::string();
-  }
-
-  Status Pull(const std::string& name, bool missing) {
+  Status Pull(const std::string& name, const engine::Platform& platform, bool missing) {
     const bool quiet = arguments_.Bool("quiet");
     SKIFF_ASSIGN(const engine::Reference reference, engine::ParseReference(name));
     if (missing && !quiet) {
@@ -96,7 +67,7 @@ class ImageForRun {
           fmt::format("Unable to find image '{}' locally\n", reference.Familiar()));
     }
     engine::PullOptions options;
-    options.platform = platform_;
+    options.platform = platform;
     SKIFF_ASSIGN(options.access, AccessTo(context_, reference.domain));
     ImageOutput output(context_, quiet, ImageOutput::Stream::kError);
     options.progress = output.Sink();
@@ -109,7 +80,6 @@ class ImageForRun {
   Context& context_;
   engine::Engine& engine_;
   const Arguments& arguments_;
-  engine::Platform platform_;
 };
 
 struct Declared {
@@ -123,8 +93,7 @@ Result<Declared> Declare(Context& context, const Arguments& arguments, engine::E
                                                   context.around().working_dir));
   SKIFF_ASSIGN(const Fd id_file, OpenIdFile(arguments));
   const auto create = [&]() -> Result<engine::CreatedContainer> {
-    SKIFF_ASSIGN(declared.config.image,
-                 ImageForRun(context, engine, arguments).Find(declared.config.image));
+    SKIFF_TRY(ImageForRun(context, engine, arguments).Prepare(declared.config));
     return engine.CreateContainer(declared.config);
   };
   auto created = create();

@@ -5,6 +5,7 @@
 
 #include "base/text.h"
 #include "compose/labels.h"
+#include "engine-core/image_platform.h"
 
 namespace skiff::compose {
 namespace {
@@ -59,6 +60,21 @@ const engine::Image* Observed::FindImage(const std::string& reference) const {
     if (IsIdOf(reference, image.id)) return &image;
   }
   return nullptr;
+}
+
+const engine::Image* Observed::FindImageFor(const std::string& reference,
+                                            const engine::Platform& platform) const {
+  const engine::Image* image = FindImage(reference);
+  if (image == nullptr || platform.empty() ||
+      engine::PlatformMatches(platform, engine::PlatformOf(*image))) {
+    return image;
+  }
+  const std::string familiar = FamiliarReference(reference);
+  const auto other = std::ranges::find_if(images, [&](const engine::Image& candidate) {
+    return std::ranges::count(candidate.platform_of, familiar) > 0 &&
+           engine::PlatformMatches(platform, engine::PlatformOf(candidate));
+  });
+  return other == images.end() ? nullptr : &*other;
 }
 
 ObservedContainer DescribeContainer(engine::Container container) {

@@ -29,6 +29,9 @@ struct Observed {
   std::vector<engine::Image> images;
 
   const engine::Image* FindImage(const std::string& reference) const;
+  // The one for `platform` (empty: the one that the reference means) of those it stands for.
+  const engine::Image* FindImageFor(const std::string& reference,
+                                    const engine::Platform& platform) const;
 };
 
 ObservedContainer DescribeContainer(engine::Container container);

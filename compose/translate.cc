@@ -440,6 +440,7 @@ Result<TranslatedService> TranslateService(const schema::Project& project,
   engine::ContainerConfig& config = out.config;
   config.name = ContainerName(project.name, service, options.number);
   config.image = ImageOf(project.name, service);
+  config.platform = service.platform;
   config.entrypoint = service.entrypoint;
   config.command = service.command;
   for (const auto& [key, value] : service.environment) {

@@ -8,6 +8,7 @@
 
 #include "base/fd.h"
 #include "engine-core/fake/state.h"
+#include "engine-core/image_platform.h"
 #include "engine-core/labels.h"
 
 namespace skiff::engine {
@@ -167,6 +168,12 @@ Result<CreatedContainer> FakeEngine::CreateContainer(const ContainerConfig& conf
   const bool on_layer = config.image.empty() && !config.writable_layer.empty();
   const Image* image = on_layer ? &kNothing : shared_->FindImage(config.image);
   if (image == nullptr) return Fail(Code::kNotFound, "No such image: " + WithTag(config.image));
+  if (!config.platform.empty()) {
+    SKIFF_ASSIGN(const Platform platform, ParsePlatform(config.platform));
+    if (!PlatformMatches(platform, PlatformOf(*image))) {
+      return Fail(Code::kNotFound, "No image of " + config.image + " for " + config.platform);
+    }
+  }
   std::string replaced;
   if (!config.replaces.empty()) {
     SKIFF_ASSIGN(Container * old, shared_->Find(config.replaces));

@@ -13,4 +13,8 @@ inline Platform PlatformOf(const Image& image) {
   return {image.os, image.architecture, image.variant};
 }
 
+// The image for `platform` (empty: the one the name means) among those that a name stands for.
+// kNotFound: there is none, with docker's text.
+Result<Image> FindImageFor(Images& images, const std::string& name, const Platform& platform);
+
 }  // namespace skiff::engine

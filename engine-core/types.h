@@ -118,6 +118,9 @@ struct LogConfig {
 struct ContainerConfig {
   std::string name;  // "": generated.
   std::string image;
+  // "os/architecture[/variant]": which of the images that `image` stands for; "": what the name
+  // means. Asked of CreateContainer only, as `image` is.
+  std::string platform;
   // Runs on this layer in the making (Images::CreateLayer) instead of on a layer of its own above
   // `image`, which may then be empty: nothing is inherited.
   std::string writable_layer;

@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "compose/labels.h"
 #include "compose/planner/up_planner.h"
+#include "engine-core/image_platform.h"
 
 namespace skiff::compose {
 namespace {
@@ -60,7 +61,13 @@ Status UpPlanner::SelectServices() {
     order_.push_back(name);
     ServicePlan& plan = services_[name];
     plan.service = &service;
-    plan.image = observed_.FindImage(ImageOf(project_.name, service));
+    engine::Platform platform;
+    if (!service.platform.empty()) {
+      auto parsed = engine::ParsePlatform(service.platform);
+      if (!parsed) return Fail(std::move(parsed.error()).At(service.span));
+      platform = std::move(*parsed);
+    }
+    plan.image = observed_.FindImageFor(ImageOf(project_.name, service), platform);
     plan.scale = service.scale.value_or(1);
     if (const auto found = options_.scale.find(name); found != options_.scale.end()) {
       plan.scale = found->second;
@@ -182,13 +189,15 @@ void UpPlanner::CheckImages(std::vector<Error>& errors) const {
               .With(fmt::format("make it with: skiff build {}", name)));
       continue;
     }
+    Error error(Code::kNotFound,
+                fmt::format("no such image: '{}', which service '{}' runs", image, name));
+    if (const engine::Image* other = observed_.FindImage(image)) {
+      error.notes.push_back({fmt::format("it is here for {}, not for the service's platform {}",
+                                         engine::PlatformOf(*other).Text(), service.platform),
+                             {}});
+    }
     errors.push_back(
-        Error(Code::kNotFound,
-              fmt::format("no such image: '{}', which service '{}' runs", image, name))
-            .At(service.span)
-            .With(fmt::format("this version of Skiff does not pull images; import it with: skiff "
-                              "image import ROOTFS.tar {}",
-                              image)));
+        std::move(error).At(service.span).With(fmt::format("get it with: skiff pull {}", name)));
   }
 }
 

@@ -42,9 +42,9 @@ Result<std::set<std::string>> Select(const Context& context, const schema::Proje
     }
     if (!it->second.build) continue;
     if (options.choice == BuildChoice::kMissing && !BuildsAlways(it->second)) {
-      const auto image = context.engine->InspectImage(ImageOf(project.name, it->second));
-      if (image) continue;
-      if (image.error().code != Code::kNotFound) return Fail(image.error());
+      SKIFF_ASSIGN(const bool here, IsHere(*context.engine, ImageOf(project.name, it->second),
+                                           it->second.platform));
+      if (here) continue;
     }
     selected.insert(name);
   }

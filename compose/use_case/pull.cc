@@ -136,14 +136,13 @@ Result<std::vector<Job>> PullJobs(const Context& context, const schema::Project&
     const std::string& policy = options.policy.empty() ? service->pull_policy : options.policy;
     if (policy == "never" || policy == "build") continue;
     const bool always = AsksAlways(policy) || (policy.empty() && !needed);
-    const auto [known, first] = present.try_emplace(service->image, false);
+    const std::string key = service->image + " " + service->platform;
+    const auto [known, first] = present.try_emplace(key, false);
     if (!always && first) {
-      const auto image = context.engine->InspectImage(service->image);
-      if (!image && image.error().code != Code::kNotFound) return Fail(image.error());
-      known->second = image.has_value();
+      SKIFF_ASSIGN(known->second, IsHere(*context.engine, service->image, service->platform));
     }
     if (!always && known->second) continue;
-    Job& job = jobs[service->image + " " + service->platform];
+    Job& job = jobs[key];
     job.may_fail = (job.service == nullptr || job.may_fail) && service->build.has_value();
     job.image = service->image;
     job.platform = service->platform;

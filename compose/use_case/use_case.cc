@@ -11,6 +11,7 @@
 #include "base/identity.h"
 #include "compose/labels.h"
 #include "compose/planner/plan_builder.h"
+#include "engine-core/image_platform.h"
 
 namespace skiff::compose {
 
@@ -55,6 +56,16 @@ Status WriteFiles(const Plan& plan) {
     }
   }
   return {};
+}
+
+Result<bool> IsHere(engine::Engine& engine, const std::string& image, const std::string& platform) {
+  engine::Platform wanted;
+  if (!platform.empty()) {
+    SKIFF_ASSIGN(wanted, engine::ParsePlatform(platform));
+  }
+  const auto found = engine::FindImageFor(engine, image, wanted);
+  if (!found && found.error().code != Code::kNotFound) return Fail(found.error());
+  return found.has_value();
 }
 
 Status CarryOut(const Context& context, const Plan& plan, std::string_view operation) {

@@ -19,6 +19,8 @@ namespace skiff::compose {
 Result<std::shared_ptr<void>> LockProject(const Context& context, const std::string& project);
 // Folder of a project's written configs and secrets.
 std::string FileDirectory(const Context& context, const std::string& project);
+// Whether an image by the name is here for the platform ("": whichever the name means).
+Result<bool> IsHere(engine::Engine& engine, const std::string& image, const std::string& platform);
 // Tells the plan's warnings, writes its files, runs it under the name of a verb. With a plan_sink
 // it only hands the plan over.
 Status CarryOut(const Context& context, const Plan& plan, std::string_view operation);

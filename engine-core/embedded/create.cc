@@ -20,6 +20,7 @@
 #include "engine-core/embedded/merge.h"
 #include "engine-core/embedded/names.h"
 #include "engine-core/image/merged_root.h"
+#include "engine-core/image_platform.h"
 #include "engine-core/log_file.h"
 #include "netmgr/ipam.h"
 
@@ -114,8 +115,12 @@ Result<std::string> TakeAddress(const NetworkConfig& config, bool v6, const std:
 }  // namespace
 
 Result<Ptr<store::ImageRecord>> EmbeddedEngine::ImageOf(const ContainerConfig& request) {
-  if (request.writable_layer.empty() || !request.image.empty()) return images_.Find(request.image);
-  return std::make_shared<const store::ImageRecord>();
+  const bool alone = !request.writable_layer.empty() && request.image.empty();
+  if (alone) return std::make_shared<const store::ImageRecord>();
+  if (request.platform.empty()) return images_.Find(request.image);
+  SKIFF_ASSIGN(const Platform platform, ParsePlatform(request.platform));
+  SKIFF_ASSIGN(const Image image, FindImageFor(*this, request.image, platform));
+  return images_.Find(image.id);
 }
 
 Status EmbeddedEngine::PlaceOnLayer(const std::string& id, ContainerRecord& record) {

@@ -273,4 +273,17 @@ bool PlatformMatches(const Platform& wanted, const Platform& have) {
          image::VariantLevel(have) <= image::VariantLevel(wanted);
 }
 
+Result<Image> FindImageFor(Images& images, const std::string& name, const Platform& platform) {
+  SKIFF_ASSIGN(Image image, images.InspectImage(name));
+  if (platform.empty() || PlatformMatches(platform, PlatformOf(image))) return image;
+  for (const std::string& id : image.other_platforms) {
+    SKIFF_ASSIGN(Image other, images.InspectImage(id));
+    if (PlatformMatches(platform, PlatformOf(other))) return other;
+  }
+  return Fail(Code::kNotFound,
+              "image with reference " + name + " was found but its platform (" +
+                  PlatformOf(image).Text() + ") does not match the specified platform (" +
+                  platform.Text() + ")");
+}
+
 }  // namespace skiff::engine

@@ -246,6 +246,32 @@ TEST_F(BuildPlatformsTest, AContainerIsMadeFromTheImageOfItsPlatform) {
                         "match the specified platform (linux/s390x)"));
 }
 
+TEST_F(BuildPlatformsTest, AServiceRunsTheImageOfItsPlatform) {
+  MustBuild({"--platform", "linux/amd64,linux/arm64", "-t", "app"});
+  const auto create = [&](const std::string& platform) {
+    WriteProject("name: p\nservices:\n  web:\n    image: app\n    command: [/made]\n"
+                 "    network_mode: none\n    pull_policy: never\n" +
+                 (platform.empty() ? "" : "    platform: " + platform + "\n"));
+    return Skiff({"--progress", "plain", "create"});
+  };
+  const auto made_for = [&] {
+    return Inspect("p-web-1", "{{.Config.Image}} {{index .Config.Labels \"platform\"}}");
+  };
+  ASSERT_THAT(create("linux/arm64"), Succeeds());
+  EXPECT_EQ(made_for(), "app linux/arm64");
+  const Outcome again = create("linux/arm64");
+  EXPECT_THAT(again.err, Not(HasSubstr("Recreate"))) << again;
+  ASSERT_THAT(create(""), Succeeds());
+  EXPECT_EQ(made_for(), "app linux/amd64");
+  const Outcome missing = create("linux/s390x");
+  EXPECT_THAT(missing, ExitsWith(1));
+  EXPECT_THAT(missing.err, HasSubstr("no such image: 'app', which service 'web' runs"));
+  EXPECT_THAT(missing.err,
+              HasSubstr("it is here for linux/amd64, not for the service's platform linux/s390x"));
+  EXPECT_THAT(create("linux/nothing").err, HasSubstr("unknown operating system or architecture"));
+  Succeed({"down", "-t", "0"});
+}
+
 TEST_F(BuildPlatformsTest, AProgramOfAnotherMachineIsExplained) {
   WriteFile("sh", std::string("\x7f" "ELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\xb7\0\x01\0\0\0", 24) +
                       std::string(104, '\0'));

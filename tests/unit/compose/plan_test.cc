@@ -353,8 +353,7 @@ TEST_F(PlanTest, MissingImagesAreNamedAllAtOnce) {
   project_.services["b"].build.emplace();
   EXPECT_EQ(ErrorOf(MakeUpPlan()),
             "no such image: 'nginx:1', which service 'a' runs\n"
-            "note: this version of Skiff does not pull images; import it with: skiff image import "
-            "ROOTFS.tar nginx:1\n"
+            "note: get it with: skiff pull a\n"
             "note: no such image: 'p-b', which service 'b' runs and builds\n"
             "note: make it with: skiff build b");
 }
