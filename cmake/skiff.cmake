@@ -57,6 +57,24 @@ function(skiff_module name)
   target_link_libraries(skiff_${name} PUBLIC ${ARG_LINK})
 endfunction()
 
+# What test programs include most, compiled once for all of them: half of their time. They are not
+# optimised, since nothing measures them. Only where a module is not compiled source by source either.
+function(skiff_test_headers name)
+  if(NOT SKIFF_UNITY)
+    return()
+  endif()
+  if(NOT TARGET skiff_test_headers)
+    add_library(skiff_test_headers OBJECT ${CMAKE_SOURCE_DIR}/tests/headers.cc)
+    target_link_libraries(skiff_test_headers PRIVATE GTest::gmock Threads::Threads)
+    target_compile_options(skiff_test_headers PRIVATE -O0)
+    target_precompile_headers(skiff_test_headers PRIVATE <gmock/gmock.h> <gtest/gtest.h>
+      <algorithm> <chrono> <filesystem> <fstream> <functional> <map> <memory> <optional> <set>
+      <string> <string_view> <thread> <vector>)
+  endif()
+  target_compile_options(${name} PRIVATE -O0)
+  target_precompile_headers(${name} REUSE_FROM skiff_test_headers)
+endfunction()
+
 # skiff_test(NAME LABEL label SOURCES... [LINK LIBS...]): one GoogleTest program, one ctest test.
 # LABEL is unit, kernel, e2e, architecture or guest; kernel and e2e tests do not run beside each other.
 # NO_UNITY: its sources have helpers of the same names.
@@ -70,6 +88,7 @@ function(skiff_test name)
   if(NOT ARG_NO_UNITY)
     skiff_unity(${name})
   endif()
+  skiff_test_headers(${name})
   add_test(NAME ${name} COMMAND ${name})
   set_property(GLOBAL APPEND PROPERTY SKIFF_TEST_PROGRAMS "${ARG_LABEL} ${name} ${ARG_TIMEOUT}")
   set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABEL}" TIMEOUT ${ARG_TIMEOUT}

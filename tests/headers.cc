@@ -1,0 +1,1 @@
+// Compiles the headers of skiff_test_headers (cmake/skiff.cmake).
