@@ -118,7 +118,8 @@ constexpr Flag kUp[] = {
     {"wait", 0, kBool, "", "Wait for services to be running|healthy. Implies detached mode"},
     {"wait-timeout", 0, kNumber, "int",
      "Maximum duration in seconds to wait for the project to be running|healthy"},
-    {"watch", 'w', kBool},
+    {"watch", 'w', kBool, "",
+     "Watch source code and rebuild/refresh containers when files are updated"},
     {"yes", 'y', kBool, "", "Assume \"yes\" as answer to all prompts"},
     kHelp,
 };
@@ -311,6 +312,11 @@ constexpr Flag kVolumes[] = {
      "table"},
     {"quiet", 'q', kBool, "", "Only display volume names"},
     kHelp};
+constexpr Flag kWatch[] = {
+    {"no-up", 0, kBool, "", "Do not build & start services before watching"},
+    {"prune", 0, kBool, "", "Prune dangling images on rebuild", "true"},
+    {"quiet", 0, kBool, "", "Hide build output"},
+    kHelp};
 constexpr Flag kVersion[] = {
     {"format", 'f', kText, "string", "Format the output. Values: [pretty | json]", "pretty"},
     {"short", 0, kBool, "", "Show only the version number"},
@@ -416,6 +422,9 @@ constexpr Command kCommands[] = {
      "rm -fs web", kRm, RunRm},
     {"scale", "", "SERVICE=NUM...", 1, kAnyNumber, false, "Scale services", "scale web=3 worker=2",
      kScale, RunScale},
+    {"watch", "", "[SERVICE...]", 0, kAnyNumber, false,
+     "Watch build context for service and rebuild/refresh containers when files are updated",
+     "watch\nwatch --no-up web", kWatch, RunWatch},
     {"port", "", "SERVICE PRIVATE_PORT", 2, 2, false, "Print the public port for a port binding",
      "port web 80\nport --protocol udp dns 53", kPort, RunPort},
     {"ls", "", "", 0, 0, false, "List running compose projects", "ls -a", kLs, RunLs},

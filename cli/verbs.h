@@ -11,6 +11,7 @@ Result<int> RunUp(Context& context, const Arguments& arguments);
 Result<int> RunPlan(Context& context, const Arguments& arguments);
 Result<int> RunCreate(Context& context, const Arguments& arguments);
 Result<int> RunScale(Context& context, const Arguments& arguments);
+Result<int> RunWatch(Context& context, const Arguments& arguments);
 Result<int> RunStart(Context& context, const Arguments& arguments);
 Result<int> RunRun(Context& context, const Arguments& arguments);
 // cli/verbs_build.cc
@@ -24,6 +25,10 @@ struct BuildFirst {
   bool quiet = false;     // --quiet-build
 };
 Status BuildBefore(Context& context, const schema::LoadResult& model, const BuildFirst& first);
+// How changed files are carried over; all that is borrowed has to outlive the watch.
+compose::WatchOptions WatchOptionsOf(Context& context, const compose::Context& use,
+                                     const schema::LoadResult& model,
+                                     std::vector<std::string> services, bool quiet);
 // cli/verbs_stop.cc
 Result<int> RunDown(Context& context, const Arguments& arguments);
 Result<int> RunStop(Context& context, const Arguments& arguments);

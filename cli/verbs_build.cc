@@ -33,15 +33,17 @@ Result<std::unique_ptr<BuildReporter>> MakeReporter(const Context& context, bool
   return MakeBuildReporter(options);
 }
 
-Result<std::vector<compose::BuiltService>> Build(Context& context, const schema::LoadResult& model,
-                                                 const compose::BuildOptions& options, bool quiet) {
+Result<std::vector<compose::BuiltService>> BuildWith(Context& context, const compose::Context& use,
+                                                     const schema::LoadResult& model,
+                                                     const compose::BuildOptions& options,
+                                                     bool quiet) {
   SKIFF_ASSIGN(const auto reporter, MakeReporter(context, quiet));
-  SKIFF_ASSIGN(const compose::Context use, context.ComposeContext(model.sources.get()));
   std::string failures;
   compose::BuildTools tools;
   tools.progress = reporter.get();
   tools.working_dir = context.around().working_dir;
   SKIFF_ASSIGN(tools.builder, ReadBuilderOptions(context));
+  tools.builder.cancel_fd = use.interrupt_fd;
   tools.report = [&](const Error& error, const SourceMap* sources) {
     Diagnostic diagnostic{Severity::kError, error};
     failures += context.json_progress()
@@ -56,6 +58,12 @@ Result<std::vector<compose::BuiltService>> Build(Context& context, const schema:
   if (!built && !context.json_progress()) context.PrintError(reporter->FailedOutput());
   context.PrintError(failures);
   return built;
+}
+
+Result<std::vector<compose::BuiltService>> Build(Context& context, const schema::LoadResult& model,
+                                                 const compose::BuildOptions& options, bool quiet) {
+  SKIFF_ASSIGN(const compose::Context use, context.ComposeContext(model.sources.get()));
+  return BuildWith(context, use, model, options, quiet);
 }
 
 // As `docker build --check` prints one file, each below the name of its service.
@@ -143,6 +151,23 @@ Status BuildBefore(Context& context, const schema::LoadResult& model, const Buil
   options.single_platform = true;
   options.choice = first.all ? compose::BuildChoice::kAll : compose::BuildChoice::kMissing;
   return Build(context, model, options, first.quiet).transform([](const auto&) {});
+}
+
+compose::WatchOptions WatchOptionsOf(Context& context, const compose::Context& use,
+                                     const schema::LoadResult& model,
+                                     std::vector<std::string> services, bool quiet) {
+  compose::WatchOptions options;
+  options.services = std::move(services);
+  options.build = [&context, use, &model, quiet](const std::vector<std::string>& named,
+                                                 int interrupt_fd) -> Status {
+    compose::Context mine = use;
+    mine.interrupt_fd = interrupt_fd;
+    compose::BuildOptions build;
+    build.services = named;
+    build.single_platform = true;
+    return BuildWith(context, mine, model, build, quiet).transform([](const auto&) {});
+  };
+  return options;
 }
 
 Result<int> RunBuild(Context& context, const Arguments& arguments) {

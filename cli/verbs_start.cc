@@ -1,5 +1,8 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+
+#include "cli/exit_status.h"
 #include "cli/flag_values.h"
 #include "cli/pull_services.h"
 #include "cli/terminal_session.h"
@@ -61,7 +64,7 @@ Result<compose::UpOptions> PlanOptionsOf(const Context& context, const Arguments
 Status CheckUpPairs(const Arguments& arguments) {
   for (std::string_view background : {"detach", "wait"}) {
     for (std::string_view attached : {"abort-on-container-exit", "abort-on-container-failure",
-                                      "attach", "attach-dependencies"}) {
+                                      "attach", "attach-dependencies", "watch"}) {
       if (!arguments.Bool(background)) continue;
       SKIFF_TRY(RefuseTogether(arguments, background, attached));
     }
@@ -74,7 +77,7 @@ Status CheckUpPairs(const Arguments& arguments) {
 Result<compose::UpOptions> UpOptionsOf(const Context& context, const Arguments& arguments) {
   SKIFF_TRY(CheckUpPairs(arguments));
   SKIFF_TRY(CheckImageFlags(arguments));
-  SKIFF_TRY(RefuseFlags(arguments, {"watch"}));
+  if (arguments.Bool("watch")) SKIFF_TRY(RefuseTogether(arguments, "watch", "no-build"));
   SKIFF_ASSIGN(compose::UpOptions options, PlanOptionsOf(context, arguments));
   options.wait = arguments.Bool("wait") || arguments.Has("wait-timeout");
   options.detach = arguments.Bool("detach") || options.wait;
@@ -146,7 +149,7 @@ Status FillRunOptions(const Context& context, const Arguments& arguments,
 }  // namespace
 
 Result<int> RunUp(Context& context, const Arguments& arguments) {
-  SKIFF_ASSIGN(const compose::UpOptions options, UpOptionsOf(context, arguments));
+  SKIFF_ASSIGN(compose::UpOptions options, UpOptionsOf(context, arguments));
   SKIFF_ASSIGN(const schema::LoadResult* model, LoadModel(context, arguments.operands()));
   SKIFF_TRY(ConfirmRemoteProject(context, *model, arguments.Bool("yes")));
   SKIFF_TRY(PullBefore(context, arguments, *model, options.create.services, options.create.no_deps));
@@ -155,7 +158,47 @@ Result<int> RunUp(Context& context, const Arguments& arguments) {
                          arguments.Bool("no-build"), arguments.Bool("quiet-build")}));
   SKIFF_ASSIGN(compose::Context use, context.ComposeContext(model->sources.get()));
   if (arguments.Bool("no-color")) use.output.color = false;
+  if (arguments.Bool("watch")) {
+    options.watch = WatchOptionsOf(context, use, *model, arguments.operands(),
+                                   arguments.Bool("quiet-build"));
+  }
   return compose::Up(use, model->project, options);
+}
+
+Result<int> RunWatch(Context& context, const Arguments& arguments) {
+  const std::vector<std::string>& services = arguments.operands();
+  const bool quiet = arguments.Bool("quiet");
+  SKIFF_ASSIGN(const schema::LoadResult* model, LoadModel(context, services));
+  if (!arguments.Bool("no-up")) {
+    compose::PullOptions pull;
+    pull.services = services;
+    pull.choice = compose::PullChoice::kNeeded;
+    pull.with_dependencies = true;
+    pull.quiet = quiet;
+    SKIFF_TRY(PullServices(context, *model, pull));
+    // What is watched is built from what is there now.
+    std::vector<std::string> watched;
+    for (const auto& [name, service] : model->project.services) {
+      const bool selected = services.empty() || std::ranges::count(services, name) > 0;
+      if (selected && service.build && !service.watch.empty()) watched.push_back(name);
+    }
+    if (!watched.empty()) {
+      SKIFF_TRY(BuildBefore(context, *model, {watched, true, true, false, quiet}));
+    }
+    SKIFF_TRY(BuildBefore(context, *model, {services, false, false, false, quiet}));
+  }
+  SKIFF_ASSIGN(const compose::Context use, context.ComposeContext(model->sources.get()));
+  if (!arguments.Bool("no-up")) {
+    compose::UpOptions up;
+    up.create.services = services;
+    up.detach = true;
+    SKIFF_TRY(compose::Up(use, model->project, up));
+  }
+  if (context.globals.dry_run) return 0;
+  compose::WatchOptions options = WatchOptionsOf(context, use, *model, services, quiet);
+  options.prune = arguments.Bool("prune");
+  SKIFF_TRY(compose::Watch(use, model->project, options));
+  return kExitInterrupted;
 }
 
 Result<int> RunPlan(Context& context, const Arguments& arguments) {

@@ -99,6 +99,13 @@ void LogPrinter::Status(const std::string& name, std::string_view message) {
   Put(engine::LogStream::kStdout, text + "\n");
 }
 
+void LogPrinter::Watch(std::string_view message) {
+  const std::lock_guard lock(mutex_);
+  std::string mark = style_.prefix ? std::string(width_, ' ') + " ⦿ " : "";
+  if (output_.color && style_.prefix) mark = "\x1b[92m" + mark + "\x1b[0m";
+  Put(engine::LogStream::kStdout, mark + std::string(message) + "\n");
+}
+
 void LogPrinter::Put(engine::LogStream stream, std::string_view text) {
   if (stream != pending_stream_) FlushLocked();
   pending_stream_ = stream;

@@ -83,6 +83,16 @@ struct LogStyle {
   bool timestamps = false;
 };
 
+struct WatchOptions {
+  std::vector<std::string> services;  // Empty: all.
+  bool prune = true;                  // Removes what the images of rebuilt services were before.
+  // Builds the images of services; gives up with kCancelled when the descriptor becomes readable.
+  // Absent: nothing may be built.
+  std::function<Status(const std::vector<std::string>& services, int interrupt_fd)> build;
+};
+// Carries changes of files over to containers as `develop.watch` says, until interrupted.
+Status Watch(const Context& context, const schema::Project& project, const WatchOptions& options);
+
 struct UpOptions {
   CreateOptions create;
   bool detach = false;
@@ -96,6 +106,7 @@ struct UpOptions {
   std::vector<std::string> no_attach;
   bool attach_dependencies = false;
   LogStyle log_style;
+  std::optional<WatchOptions> watch;  // In the foreground, from when all has started.
 };
 
 // The plan `up` would run, for `plan`. Never changes anything.

@@ -135,6 +135,12 @@ struct WriteArchiveOptions {
   bool as_user = false;  // All belongs to the container's user instead of who the archive says.
 };
 
+// A path of this machine and what it is called in a container; both absolute.
+struct SyncedPath {
+  std::string source;
+  std::string target;
+};
+
 struct Event {
   int64_t time = 0;  // Nanoseconds since the epoch.
   std::string type;    // container, image, network, volume
@@ -203,6 +209,10 @@ class Engine : public Images {
   // where the root or a volume is read-only.
   virtual Status WriteArchive(std::string_view ref, const std::string& folder, int tar_fd,
                               const WriteArchiveOptions& options) = 0;
+  // Makes paths of a container what paths of this machine are: files, links and folders (without
+  // what is in them) are written, the container's user's or root's; what is not here is removed
+  // there. Folders above are made.
+  virtual Status SyncPaths(std::string_view ref, const std::vector<SyncedPath>& paths) = 0;
   // The other half of a copy to this machine: unpacks what ReadArchive() wrote into a folder of it
   // by the same rules; all of it belongs to `owner`. Returns the bytes of the stream.
   virtual Result<int64_t> UnpackFiles(int tar_fd, int folder_fd, Owner owner) = 0;

@@ -103,6 +103,16 @@ struct LifecycleHook {
   std::map<std::string, std::optional<std::string>> environment;
 };
 
+struct WatchTrigger {  // Of develop.watch.
+  std::string path;     // Absolute.
+  std::string action;   // sync, sync+restart, sync+exec, restart, rebuild
+  std::string target;   // In the container.
+  std::vector<std::string> include, ignore;
+  bool initial_sync = false;
+  LifecycleHook exec;
+  SourceSpan span;
+};
+
 struct Service {
   std::string name;  // The key under `services:`.
   SourceSpan span;   // Of that key.
@@ -146,6 +156,7 @@ struct Service {
   std::vector<FileGrant> configs, secrets;
   std::vector<LifecycleHook> pre_start, post_start, pre_stop;
   std::string provider_type;
+  std::vector<WatchTrigger> watch;
 
   // This service of the canonical tree as compact JSON, keys sorted: for the hash, and for saying
   // which key changed. Without build, pull_policy, scale, deploy.replicas, depends_on and profiles

@@ -16,6 +16,7 @@
 #include "compose/planner/lifecycle_planner.h"
 #include "compose/planner/plan_builder.h"
 #include "compose/use_case/use_case.h"
+#include "compose/watch/watch_session.h"
 
 namespace skiff::compose {
 namespace {
@@ -74,6 +75,9 @@ class Session {
   Status OnInterrupt();
   void OnExits();
   Status OnPlanDone();
+  Status StartWatch();
+  void CancelWatch();
+  void OnWatchEnd();
   Status BeginStop();
   Status StopSelected();
   void KillSelected();
@@ -91,6 +95,11 @@ class Session {
   BackgroundWork plan_work_;
   BackgroundWork stop_work_;
   BackgroundWork kill_work_;
+  Fd cancel_watch_;
+  std::atomic<bool> watch_busy_ = false;  // Containers may be away for a moment.
+  Fd watch_idle_;                         // Readable when that has ended.
+  std::unique_ptr<WatchSession> watch_;
+  BackgroundWork watch_work_;
   bool plan_done_ = false;
   bool stop_wanted_ = false;
   int interrupts_ = 0;
@@ -152,8 +161,16 @@ Result<int> Session::Run() {
   follow.since = WallClockNanoseconds();
   follower_.emplace(*context_.engine, printer_, project_.name, std::move(follow));
   SKIFF_TRY(follower_->Start());
+  // Mistakes in the rules are told before anything starts.
+  if (options_.watch) {
+    SKIFF_ASSIGN(watch_, WatchSession::Open(context_, project_, *options_.watch,
+                                            [this](const std::string& line) { printer_.Watch(line); }));
+  }
   SKIFF_TRY(StartPlan());
-  SKIFF_TRY(Loop());
+  const Status ended = Loop();
+  CancelWatch();
+  if (watch_work_.running()) OnWatchEnd();
+  SKIFF_TRY(ended);
   printer_.Flush();
   if (interrupts_ > 0) return kExitInterrupted;
   if (chosen_code_) return *chosen_code_;
@@ -162,16 +179,19 @@ Result<int> Session::Run() {
 
 Status Session::Loop() {
   while (true) {
-    const bool busy = plan_work_.running() || stop_work_.running() || kill_work_.running();
+    const bool busy = plan_work_.running() || stop_work_.running() || kill_work_.running() ||
+                      watch_busy_;
     if (!busy && plan_done_ && !stop_wanted_ && follower_->active() == 0) {
       OnExits();
       if (!stop_work_.running()) return follower_->status();
     }
-    pollfd fds[5] = {{context_.interrupt_fd, POLLIN, 0},
+    pollfd fds[7] = {{context_.interrupt_fd, POLLIN, 0},
                      {plan_work_.fd(), POLLIN, 0},
                      {stop_work_.fd(), POLLIN, 0},
                      {kill_work_.fd(), POLLIN, 0},
-                     {follower_->fd(), POLLIN, 0}};
+                     {follower_->fd(), POLLIN, 0},
+                     {watch_idle_.get(), POLLIN, 0},
+                     {watch_work_.fd(), POLLIN, 0}};
     if (poll(fds, std::size(fds), -1) < 0) {
       if (errno == EINTR) continue;
       return FailErrno("cannot wait for events");
@@ -184,7 +204,14 @@ Status Session::Loop() {
     }
     if (fds[3].revents) SKIFF_TRY(kill_work_.Finish());
     if (fds[4].revents) OnExits();
-    if (stop_wanted_ && !plan_work_.running() && !stop_work_.running()) SKIFF_TRY(BeginStop());
+    if (fds[5].revents) {
+      uint64_t times = 0;
+      (void)!read(watch_idle_.get(), &times, sizeof times);
+      SKIFF_TRY(follower_->Sync());
+    }
+    if (fds[6].revents) OnWatchEnd();
+    const bool settled = !plan_work_.running() && !stop_work_.running() && !watch_busy_;
+    if (stop_wanted_ && settled) SKIFF_TRY(BeginStop());
   }
 }
 
@@ -194,6 +221,7 @@ Status Session::OnInterrupt() {
   if (got < 0 && errno != EAGAIN && errno != EINTR) return FailErrno("cannot read interrupts");
   if (got <= 0) return {};
   ++interrupts_;
+  CancelWatch();
   if (interrupts_ == 1) {
     context_.progress->Message("Gracefully Stopping... press Ctrl+C again to force");
     stop_wanted_ = true;
@@ -214,7 +242,32 @@ Status Session::OnPlanDone() {
   lock_.reset();
   if (!status && (stop_wanted_ || status.error().code == Code::kCancelled)) return {};
   if (!status) return status;
-  return follower_->Sync();
+  SKIFF_TRY(follower_->Sync());
+  return watch_ && !stop_wanted_ ? StartWatch() : Status();
+}
+
+Status Session::StartWatch() {
+  cancel_watch_ = Fd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  watch_idle_ = Fd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!cancel_watch_ || !watch_idle_) return FailErrno("cannot create an event descriptor");
+  return watch_work_.Start([this] {
+    return watch_->Run(cancel_watch_.get(), [this](bool busy) {
+      watch_busy_ = busy;
+      const uint64_t one = 1;
+      if (!busy) (void)!write(watch_idle_.get(), &one, sizeof one);
+    });
+  });
+}
+
+// What runs goes on without it.
+void Session::OnWatchEnd() {
+  const Status ended = watch_work_.Finish();
+  if (!ended) context_.progress->Diagnose({Severity::kWarning, ended.error()});
+}
+
+void Session::CancelWatch() {
+  const uint64_t one = 1;
+  if (cancel_watch_) (void)!write(cancel_watch_.get(), &one, sizeof one);
 }
 
 void Session::OnExits() {
@@ -224,6 +277,7 @@ void Session::OnExits() {
     if (abort_code_ || interrupts_ > 0) continue;
     if (!on_any && !(options_.abort_on_container_failure && exit.code != 0)) continue;
     abort_code_ = exit.code;
+    CancelWatch();
     context_.progress->Message("Aborting on container exit...");
     stop_wanted_ = true;
     const uint64_t one = 1;

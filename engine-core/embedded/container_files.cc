@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <climits>
+#include <thread>
 
 #include "base/atomic_file.h"
 #include "base/failpoint.h"
@@ -59,6 +60,50 @@ Result<PathInfo> StatIn(const Fd& root, std::string_view ref, const std::string&
     return Fail(std::move(fd).error());
   }
   return InfoOf(*fd, path);
+}
+
+// Removes what cannot be written over: all of it where there is nothing on this machine (false), a
+// folder where there is a file, and the other way round.
+Result<bool> MakeRoom(const Fd& root, const SyncedPath& path) {
+  struct stat here {};
+  const bool is_here = ::lstat(path.source.c_str(), &here) == 0;
+  if (!is_here && errno != ENOENT && errno != ENOTDIR) {
+    return FailErrno("cannot read '" + path.source + "'");
+  }
+  const size_t base = path.target.rfind('/') + 1;
+  const auto parent = OpenInRoot(root.get(), path.target.substr(0, base), O_PATH | O_DIRECTORY);
+  if (!parent) {
+    if (IsMissing(parent.error())) return is_here;
+    return Fail(parent.error());
+  }
+  const std::string name = path.target.substr(base);
+  struct stat there {};
+  if (name.empty() || ::fstatat(parent->get(), name.c_str(), &there, AT_SYMLINK_NOFOLLOW) != 0) {
+    return is_here;
+  }
+  if (is_here && S_ISDIR(here.st_mode) == S_ISDIR(there.st_mode)) return true;
+  SKIFF_TRY(RemoveTree("/proc/self/fd/" + std::to_string(parent->get()) + "/" + name));
+  return is_here;
+}
+
+// Packs on a thread of its own what skiff-transfer unpacks meanwhile.
+Status UnpackFrom(const std::string& program, const std::vector<PackedFile>& files, const Fd& root,
+                  const UnpackTarget& target) {
+  SKIFF_ASSIGN(Pipe pipe, MakePipe());
+  Status packed;
+  std::thread packer([&] {
+    packed = PackFiles(files, [&](std::string_view data) {
+      return WriteAll(pipe.write.get(), data, "a pipe");
+    });
+    pipe.write.Reset();
+  });
+  const auto unpacked = UnpackInto(program, pipe.read.get(), root.get(), target, {});
+  pipe.read.Reset();
+  packer.join();
+  // When the reader gave up, the writer has failed for that.
+  if (!packed && packed.error().sys_errno != EPIPE) return packed;
+  if (!unpacked) return Fail(unpacked.error());
+  return {};
 }
 
 }  // namespace
@@ -157,6 +202,28 @@ Status EmbeddedEngine::WriteArchive(std::string_view ref, const std::string& fol
                                                : "container rootfs is marked read-only");
   }
   if (!written) return Fail(written.error());
+  Journal("container", "extract-to-dir", record->id, {{"name", record->name}});
+  return {};
+}
+
+Status EmbeddedEngine::SyncPaths(std::string_view ref, const std::vector<SyncedPath>& paths) {
+  SKIFF_TRY(OpenForChange());
+  SKIFF_ASSIGN(const auto record, store_.FindContainer(ref));
+  SKIFF_ASSIGN(const ContainerFiles files, OpenFiles(*record));
+  std::vector<PackedFile> written;
+  for (const SyncedPath& path : paths) {
+    SKIFF_ASSIGN(const bool is_here, MakeRoom(files.root, path));
+    if (is_here) written.push_back({path.source, path.target.substr(1)});
+  }
+  if (!written.empty()) {
+    UnpackTarget target;
+    target.folder = "/";
+    target.owner = Owner{};
+    if (!record->config.user.empty()) {
+      SKIFF_ASSIGN(target.owner, ResolveUser(files.root.get(), record->config.user));
+    }
+    SKIFF_TRY(UnpackFrom(layers_.transfer_program(), written, files.root, target));
+  }
   Journal("container", "extract-to-dir", record->id, {{"name", record->name}});
   return {};
 }

@@ -294,6 +294,13 @@ Status FakeEngine::WriteArchive(std::string_view ref, const std::string& folder,
   return shared_->Record("WriteArchive " + std::string(ref) + " " + folder);
 }
 
+Status FakeEngine::SyncPaths(std::string_view ref, const std::vector<SyncedPath>& paths) {
+  const std::lock_guard lock(shared_->mutex);
+  std::string call = "SyncPaths " + std::string(ref);
+  for (const SyncedPath& path : paths) call += " " + path.target;
+  return shared_->Record(call);
+}
+
 Result<int64_t> FakeEngine::UnpackFiles(int, int, Owner) {
   const std::lock_guard lock(shared_->mutex);
   SKIFF_TRY(shared_->Record("UnpackFiles"));

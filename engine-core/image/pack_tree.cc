@@ -62,6 +62,8 @@ class Packer {
   Status Folder(int fd, const std::string& prefix, int depth);
   Status Entry(int parent, const std::string& name, const std::string& path, int depth);
   Status Top(int folder, const std::string& name);
+  // Folders are written without what is in them.
+  void StayOutside() { enters_ = false; }
   Status Finish() { return stream_.Finish(); }
   const PackedTree& packed() const { return packed_; }
 
@@ -80,6 +82,7 @@ class Packer {
   TarStream stream_;
   FileSink files_;
   std::string buffer_;
+  bool enters_ = true;
   std::map<std::pair<dev_t, ino_t>, std::string> linked_;  // First name of files with several.
   PackedTree packed_;
 };
@@ -255,6 +258,7 @@ Status Packer::FolderEntry(const Fd& folder, TarEntry entry, const std::string& 
   entry.attributes = std::move(attributes.kept);
   SKIFF_TRY(stream_.Header(entry));
   if (attributes.opaque) SKIFF_TRY(stream_.File(path + "/.wh..wh..opq", "", 0));
+  if (!enters_) return {};
   return Folder(folder.get(), path + "/", depth + 1);
 }
 
@@ -367,6 +371,23 @@ namespace skiff::engine {
 bool NamesFolder(std::string_view path) {
   const std::string_view last = path.substr(path.rfind('/') + 1);
   return last.empty() || last == "." || last == "..";
+}
+
+Status PackFiles(const std::vector<PackedFile>& files,
+                 const std::function<Status(std::string_view)>& sink) {
+  image::PackOptions options;
+  options.layer = false;
+  options.in_use = true;
+  image::Packer packer(options, sink);
+  packer.StayOutside();
+  for (const PackedFile& file : files) {
+    const size_t base = file.source.rfind('/') + 1;
+    const auto parent = OpenFile(file.source.substr(0, base), O_PATH | O_DIRECTORY);
+    const Status packed = parent ? packer.Entry(parent->get(), file.source.substr(base), file.name, 0)
+                                 : Status(Fail(parent.error()));
+    if (!packed && packed.error().sys_errno != ENOENT) return packed;
+  }
+  return packer.Finish();
 }
 
 Result<PackedTree> PackPath(int root_fd, const std::string& path, const std::string& name,

@@ -232,14 +232,31 @@ void BindBuild(const Reader& service, Service& out) {
   out.build = std::move(build);
 }
 
+LifecycleHook BindHook(const Reader& item) {
+  return {item.Texts("command"), item.Text("user"),       item.Text("working_dir"),
+          item.Text("image"),    item.Flag("privileged"), item.Pairs("environment")};
+}
+
 std::vector<LifecycleHook> BindHooks(const Reader& service, std::string_view key) {
   std::vector<LifecycleHook> hooks;
-  service.ForEach(key, [&](const Entry& entry) {
-    const Reader item(&entry.value);
-    hooks.push_back({item.Texts("command"), item.Text("user"), item.Text("working_dir"),
-                     item.Text("image"), item.Flag("privileged"), item.Pairs("environment")});
-  });
+  service.ForEach(key, [&](const Entry& entry) { hooks.push_back(BindHook(Reader(&entry.value))); });
   return hooks;
+}
+
+void BindWatch(const Reader& service, Service& out) {
+  service.Child("develop").ForEach("watch", [&](const Entry& entry) {
+    const Reader item(&entry.value);
+    WatchTrigger trigger;
+    trigger.path = item.Text("path");
+    trigger.action = item.Text("action");
+    trigger.target = item.Text("target");
+    trigger.include = item.Texts("include");
+    trigger.ignore = item.Texts("ignore");
+    trigger.initial_sync = item.Flag("initial_sync");
+    trigger.exec = BindHook(item.Child("exec"));
+    trigger.span = entry.value.span;
+    out.watch.push_back(std::move(trigger));
+  });
 }
 
 void BindUlimits(const Reader& service, Service& out) {
@@ -413,6 +430,7 @@ Service BindService(const std::string& name, SourceSpan key, const Node& node) {
   out.pre_start = BindHooks(service, "pre_start");
   out.post_start = BindHooks(service, "post_start");
   out.pre_stop = BindHooks(service, "pre_stop");
+  BindWatch(service, out);
   out.hashed_json = HashedService(node);
   return out;
 }

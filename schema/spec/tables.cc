@@ -212,7 +212,7 @@ constexpr Field kTriggerFields[] = {
 };
 constexpr Type kTrigger{.accepts = kMap, .form = Form::kStruct, .fields = kTriggerFields};
 constexpr Type kTriggers{.accepts = kSeq, .form = Form::kList, .item = &kTrigger};
-constexpr Field kDevelopFields[] = {{"watch", &kTriggers, kNotHonoured}};
+constexpr Field kDevelopFields[] = {{"watch", &kTriggers}};
 constexpr Type kDevelop{.accepts = kMap | kNull, .form = Form::kStruct, .fields = kDevelopFields};
 
 // ---- block input and output
