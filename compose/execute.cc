@@ -39,7 +39,7 @@ class Executor {
         engine_(engine),
         progress_(progress),
         options_(options),
-        runner_(plan, engine, progress) {}
+        runner_(plan, engine, progress, options) {}
 
   Status Run();
 

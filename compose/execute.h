@@ -15,6 +15,9 @@ struct ExecuteOptions {
   int interrupt_fd = -1;  // Readable: start nothing more. Nothing is read from it.
   // Called once, when everything is declared and before anything starts. Any thread.
   std::function<void()> before_run_stage;
+  // Gets the output of hooks by lines, with the name of the container. Any thread.
+  std::function<void(const Operation& hook, engine::LogStream stream, std::string_view line)>
+      hook_output;
 };
 
 // Walks the plan in parallel and decides nothing. Operations run on worker threads, waits are

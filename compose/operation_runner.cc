@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "compose/execute.h"
+#include "compose/hook_process.h"
 
 namespace skiff::compose {
 namespace {
@@ -46,6 +47,7 @@ Words WordsOf(const Operation& operation) {
       return {"Unpausing", "Unpaused"};
     case OperationKind::kDisconnectNetwork:
     case OperationKind::kConnectNetwork:
+    case OperationKind::kRunHook:
     case OperationKind::kWait:
       return {"", ""};
   }
@@ -168,6 +170,24 @@ Status OperationRunner::Create(int index, const Operation& operation) {
   return {};
 }
 
+Status OperationRunner::RunHook(const Operation& operation, const std::string& id) {
+  HookLineSink on_line;
+  if (options_.hook_output) {
+    on_line = [&](engine::LogStream stream, std::string_view line) {
+      options_.hook_output(operation, stream, line);
+    };
+  }
+  const auto ran = RunHookProcess(engine_, id, operation.hook, options_.interrupt_fd, on_line);
+  if (!ran) {
+    const bool gone =
+        ran.error().code == Code::kNotFound || ran.error().code == Code::kFailedPrecondition;
+    return gone && operation.ended_is_success ? Status() : Fail(ran.error());
+  }
+  if (ran->exit_code == 0) return {};
+  return Fail(Code::kSystem, fmt::format("{} hook exited with status {}{}{}", operation.service,
+                                         ran->exit_code, ran->tail.empty() ? "" : ": ", ran->tail));
+}
+
 Status OperationRunner::Call(int index, const Operation& operation) {
   switch (operation.kind) {
     case OperationKind::kCreateNetwork: {
@@ -211,6 +231,8 @@ Status OperationRunner::CallContainer(const Operation& operation, const std::str
       return engine_.PauseContainer(id);
     case OperationKind::kUnpauseContainer:
       return engine_.UnpauseContainer(id);
+    case OperationKind::kRunHook:
+      return RunHook(operation, id);
     case OperationKind::kRemoveContainer: {
       Status status = engine_.RemoveContainer(id, operation.remove);
       // Gone already: an auto-removed one, or another command was faster.

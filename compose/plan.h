@@ -38,6 +38,7 @@ enum class OperationKind {
   kUnpauseContainer,
   kRemoveContainer,
   kRemoveImage,
+  kRunHook,
   kWait,
 };
 
@@ -101,6 +102,8 @@ struct Operation {
   engine::StopOptions stop;
   engine::RemoveOptions remove;
   int signal = 0;               // kKillContainer
+  engine::ExecConfig hook;      // kRunHook
+  bool ended_is_success = false;  // kRunHook: of a container that runs no more.
   bool ignore_failure = false;  // A resource that is in use or gone: a warning, not an error.
 };
 

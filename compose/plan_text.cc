@@ -78,6 +78,8 @@ std::string_view OperationName(OperationKind kind) {
       return "remove container";
     case OperationKind::kRemoveImage:
       return "remove image";
+    case OperationKind::kRunHook:
+      return "run hook in";
     case OperationKind::kWait:
       return "wait";
   }
@@ -133,6 +135,7 @@ std::string PlanToJson(const Plan& plan) {
     if (operation.kind == OperationKind::kCreateContainer) {
       entry["image"] = operation.container_config.image;
     }
+    if (operation.kind == OperationKind::kRunHook) entry["command"] = operation.hook.command;
     Json after = Json::array();
     for (int dependency : operation.dependencies) after.push_back(dependency + 1);
     entry["after"] = std::move(after);

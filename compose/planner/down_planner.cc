@@ -5,6 +5,7 @@
 
 #include "compose/labels.h"
 #include "compose/plan.h"
+#include "compose/planner/hooks.h"
 #include "compose/planner/plan_builder.h"
 #include "compose/service_graph.h"
 
@@ -180,7 +181,8 @@ class DownPlanner {
 
 Result<Plan> MakeDownPlan(const std::string& name, const schema::Project* project,
                           const Observed& observed, const DownPlanOptions& options) {
-  return DownPlanner(name, project, observed, options).Make();
+  SKIFF_ASSIGN(Plan plan, DownPlanner(name, project, observed, options).Make());
+  return WithHooks(std::move(plan), project);
 }
 
 }  // namespace skiff::compose

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "compose/labels.h"
+#include "compose/planner/hooks.h"
 #include "compose/planner/plan_builder.h"
 #include "compose/service_graph.h"
 
@@ -115,7 +116,7 @@ Result<Plan> MakeStopPlan(const LifecycleInput& input, std::optional<engine::Nan
     }
     if (mine.empty()) mine = after;
   }
-  return std::move(lifecycle.plan);
+  return WithHooks(std::move(lifecycle.plan), input.model);
 }
 
 Result<Plan> MakeStartPlan(const LifecycleInput& input, const StartPlanOptions& options) {
@@ -169,7 +170,7 @@ Result<Plan> MakeStartPlan(const LifecycleInput& input, const StartPlanOptions& 
       lifecycle.builder.Add(std::move(wait));
     }
   }
-  return std::move(lifecycle.plan);
+  return WithHooks(std::move(lifecycle.plan), input.model);
 }
 
 Result<Plan> MakeRestartPlan(const LifecycleInput& input,
@@ -210,7 +211,7 @@ Result<Plan> MakeRestartPlan(const LifecycleInput& input,
     }
     if (mine.empty()) mine = after;
   }
-  return std::move(lifecycle.plan);
+  return WithHooks(std::move(lifecycle.plan), input.model);
 }
 
 Result<Plan> MakeKillPlan(const LifecycleInput& input, int signal, bool orphans) {

@@ -269,8 +269,6 @@ void UpPlanner::WarnAboutKeys() {
     if (!service.provider_type.empty()) warn(service, "provider");
     if (!service.external_links.empty()) warn(service, "external_links");
     if (!service.pre_start.empty()) warn(service, "pre_start");
-    if (!service.post_start.empty()) warn(service, "post_start");
-    if (!service.pre_stop.empty()) warn(service, "pre_stop");
   }
 }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "compose/labels.h"
+#include "compose/planner/hooks.h"
 
 namespace skiff::compose {
 
@@ -375,7 +376,8 @@ Status UpPlanner::AddFiles(const ServicePlan& plan) {
 
 Result<Plan> MakePlan(const schema::Project& project, const Observed& observed,
                       const PlanOptions& options) {
-  return UpPlanner(project, observed, options).Make();
+  SKIFF_ASSIGN(Plan plan, UpPlanner(project, observed, options).Make());
+  return WithHooks(std::move(plan), &project);
 }
 
 }  // namespace skiff::compose

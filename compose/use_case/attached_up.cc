@@ -71,6 +71,7 @@ class Session {
   LogFollower::Interest InterestIn(const ObservedContainer& observed) const;
   void SelectServices();
   Status StartPlan();
+  void ShowHooks(ExecuteOptions& execute);
   Status Loop();
   Status OnInterrupt();
   void OnExits();
@@ -148,10 +149,27 @@ Status Session::StartPlan() {
     execute.interrupt_fd = cancel_plan_.get();
     // From the first start on, output of containers may come between.
     execute.before_run_stage = [&] { context_.progress->OutputFollows(); };
+    ShowHooks(execute);
     Status status = Execute(plan_, *context_.engine, *context_.progress, execute);
     context_.progress->End(status.has_value());
     return status;
   });
+}
+
+// Output of hooks stands among that of containers: "web-1 -> | text".
+void Session::ShowHooks(ExecuteOptions& execute) {
+  execute.hook_output = [this](const Operation& hook, engine::LogStream stream,
+                               std::string_view line) {
+    if (!shown_.count(hook.service)) return;
+    const std::string name = LogName(project_.name, hook.name) + " ->";
+    printer_.Register(name, hook.service);
+    const std::string text = std::string(line) + "\n";
+    engine::LogEntry entry;
+    entry.stream = stream;
+    entry.time = WallClockNanoseconds();
+    entry.text = text;
+    printer_.Write(name, entry);
+  };
 }
 
 Result<int> Session::Run() {
@@ -301,6 +319,7 @@ Status Session::StopSelected() {
   SKIFF_ASSIGN(const Plan stop, MakeStopPlan(input, ToNanoseconds(options_.create.timeout)));
   ExecuteOptions execute;
   execute.parallel = context_.parallel;
+  ShowHooks(execute);
   return Execute(stop, *context_.engine, *context_.progress, execute);
 }
 

@@ -214,7 +214,7 @@ Status WatchSession::RunHook(const WatchRule& rule) {
   config.working_dir = hook.working_dir;
   config.privileged = hook.privileged;
   for (const auto& [name, value] : hook.environment) {
-    config.environment.push_back(value ? name + "=" + *value : name);
+    if (value) config.environment.push_back(name + "=" + *value);
   }
   SKIFF_ASSIGN(const auto containers, ContainersOf(rule.service->name));
   for (const ObservedContainer& observed : containers) {

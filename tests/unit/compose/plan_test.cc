@@ -34,6 +34,26 @@ TEST_F(PlanTest, FirstUpCreatesEverythingInOrder) {
   ExpectGolden("plan_first_up.txt", UpPlanText());
 }
 
+TEST_F(PlanTest, HooksStandBetweenAStartAndWhoWaitsForIt) {
+  MakeStack();
+  schema::Service& db = project_.services["db"];
+  db.post_start = {{.command = {"one"}}, {.command = {"two"}}};
+  db.pre_stop = {{.command = {"last"}}};
+  schema::Service& side = AddService("side");
+  side.network_mode = "service:web";
+  Depend("side", "web", Condition::kStarted);
+  project_.services["web"].post_start = {{.command = {"three"}}};
+  ExpectGolden("plan_hooks.txt", UpPlanText());
+}
+
+TEST_F(PlanTest, AReplacedContainerHasItsHookBeforeItStops) {
+  schema::Service& web = AddService("web");
+  web.pre_stop = {{.command = {"one"}}, {.command = {"two"}}};
+  ASSERT_TRUE(UpNow());
+  project_.services["web"].environment["DEBUG"] = "1";
+  ExpectGolden("plan_hooks_recreate.txt", UpPlanText());
+}
+
 TEST_F(PlanTest, SecondUpIsEmpty) {
   MakeStack();
   ASSERT_TRUE(UpNow());
