@@ -97,8 +97,11 @@ class Session {
   BackgroundWork stop_work_;
   BackgroundWork kill_work_;
   Fd cancel_watch_;
-  std::atomic<bool> watch_busy_ = false;  // Containers may be away for a moment.
-  Fd watch_idle_;                         // Readable when that has ended.
+  // While the watch is at work containers may be away for a moment. Work that has begun and that was
+  // seen to have ended, since what started by then has to be known first.
+  std::atomic<uint64_t> watch_begun_ = 0;
+  uint64_t watch_ended_ = 0;
+  Fd watch_idle_;  // Counts what has ended since it was read.
   std::unique_ptr<WatchSession> watch_;
   BackgroundWork watch_work_;
   bool plan_done_ = false;
@@ -198,7 +201,7 @@ Result<int> Session::Run() {
 Status Session::Loop() {
   while (true) {
     const bool busy = plan_work_.running() || stop_work_.running() || kill_work_.running() ||
-                      watch_busy_;
+                      watch_begun_ != watch_ended_;
     if (!busy && plan_done_ && !stop_wanted_ && follower_->active() == 0) {
       OnExits();
       if (!stop_work_.running()) return follower_->status();
@@ -226,9 +229,11 @@ Status Session::Loop() {
       uint64_t times = 0;
       (void)!read(watch_idle_.get(), &times, sizeof times);
       SKIFF_TRY(follower_->Sync());
+      watch_ended_ += times;
     }
     if (fds[6].revents) OnWatchEnd();
-    const bool settled = !plan_work_.running() && !stop_work_.running() && !watch_busy_;
+    const bool settled = !plan_work_.running() && !stop_work_.running() &&
+                         watch_begun_ == watch_ended_;
     if (stop_wanted_ && settled) SKIFF_TRY(BeginStop());
   }
 }
@@ -270,9 +275,12 @@ Status Session::StartWatch() {
   if (!cancel_watch_ || !watch_idle_) return FailErrno("cannot create an event descriptor");
   return watch_work_.Start([this] {
     return watch_->Run(cancel_watch_.get(), [this](bool busy) {
-      watch_busy_ = busy;
       const uint64_t one = 1;
-      if (!busy) (void)!write(watch_idle_.get(), &one, sizeof one);
+      if (busy) {
+        ++watch_begun_;
+      } else {
+        (void)!write(watch_idle_.get(), &one, sizeof one);
+      }
     });
   });
 }

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 
 namespace skiff::compose {
@@ -56,8 +57,13 @@ Status TreeWatch::Attach(const std::string& root) {
 }
 
 Result<bool> TreeWatch::Add(const std::string& folder, bool whole) {
-  const uint32_t how = IN_ONLYDIR | IN_EXCL_UNLINK | (whole ? IN_DONT_FOLLOW : 0);
-  const int added = ::inotify_add_watch(inotify_.get(), folder.c_str(), kChanges | how);
+  // On the way to a root only names matter, unless it is a file there or may become one.
+  const bool has_file = std::ranges::any_of(roots_, [&](const std::string& root) {
+    return Parent(root) == folder && !IsFolder(root);
+  });
+  const uint32_t changes = whole || has_file ? kChanges : kCame | kWent;
+  const uint32_t how = IN_ONLYDIR | IN_EXCL_UNLINK | IN_MASK_ADD | (whole ? IN_DONT_FOLLOW : 0);
+  const int added = ::inotify_add_watch(inotify_.get(), folder.c_str(), changes | how);
   if (added < 0) {
     if (errno == ENOENT || errno == ENOTDIR || errno == ELOOP) return false;
     if (errno == ENOSPC) {

@@ -39,7 +39,7 @@ bool IsMounted(const schema::Service& service, const std::string& path) {
 
 std::string WatchRule::TargetOf(const std::string& path) const {
   const std::string relative = Relative(trigger->path, path);
-  std::string target = trigger->target;
+  std::string target = trigger->target.starts_with('/') ? trigger->target : "/" + trigger->target;
   while (target.size() > 1 && target.ends_with('/')) target.pop_back();
   if (relative == ".") return target;
   return target == "/" ? target + relative : target + "/" + relative;

@@ -17,7 +17,7 @@ struct WatchRule {
   const schema::WatchTrigger* trigger = nullptr;
 
   bool syncs() const { return trigger->action.starts_with("sync"); }
-  // What `path` is called in the container.
+  // What `path` is called in the container; absolute.
   std::string TargetOf(const std::string& path) const;
 };
 

@@ -63,12 +63,16 @@ Result<PathInfo> StatIn(const Fd& root, std::string_view ref, const std::string&
 }
 
 // Removes what cannot be written over: all of it where there is nothing on this machine (false), a
-// folder where there is a file, and the other way round.
+// folder where there is a file, and the other way round. Pipes, sockets and devices stay where they
+// are (false).
 Result<bool> MakeRoom(const Fd& root, const SyncedPath& path) {
   struct stat here {};
   const bool is_here = ::lstat(path.source.c_str(), &here) == 0;
   if (!is_here && errno != ENOENT && errno != ENOTDIR) {
     return FailErrno("cannot read '" + path.source + "'");
+  }
+  if (is_here && !S_ISREG(here.st_mode) && !S_ISDIR(here.st_mode) && !S_ISLNK(here.st_mode)) {
+    return false;
   }
   const size_t base = path.target.rfind('/') + 1;
   const auto parent = OpenInRoot(root.get(), path.target.substr(0, base), O_PATH | O_DIRECTORY);

@@ -134,9 +134,10 @@ TEST_F(TreeWatchTest, WhenTheKernelLosesCountAllMayHaveChanged) {
   Write("src/b");
   Watch({"src"});
   // Two files in turn, since the same event twice counts once.
+  std::ofstream a(At("src/a")), b(At("src/b"));
   for (int i = 0; i <= most / 2; ++i) {
-    Write("src/a");
-    Write("src/b");
+    a << "a" << std::flush;
+    b << "b" << std::flush;
   }
   Write("src/late/file");
   EXPECT_THAT(Changes(), ::testing::IsSupersetOf({"src", "src/a", "src/b", "src/late",
@@ -180,6 +181,8 @@ TEST_F(WatchRulesTest, PathsAreBelowTheRuleAndNotIgnored) {
   }
   EXPECT_EQ(rules.rules()[0].TargetOf("/src"), "/app");
   EXPECT_EQ(rules.rules()[0].TargetOf("/src/b/c"), "/app/b/c");
+  Add("/src", "sync").target = "opt";
+  EXPECT_EQ(Make().rules()[1].TargetOf("/src/a"), "/opt/a");
 }
 
 TEST_F(WatchRulesTest, AFolderIsSkippedWhenNothingInItCanMatter) {
