@@ -1,4 +1,4 @@
-// Images that come and go: load, save, export, commit, history, prune.
+// Images that come and go: load, save, export, commit, history.
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
@@ -40,62 +40,6 @@ std::vector<int64_t> SizesOf(const engine::ImageDocument& document, const engine
     sizes.push_back(has ? image.layer_sizes[layer++] : 0);
   }
   return sizes;
-}
-
-Result<bool> PruneConfirmed(Context& context, std::string_view warning) {
-  SKIFF_TRY(context.Print(fmt::format("{}\nAre you sure you want to continue? [y/N] ", warning)));
-  return context.ReadYes();
-}
-
-// docker's `until`: a duration before now, or a time.
-Result<int64_t> UntilTime(const std::string& text, int64_t now) {
-  if (const auto duration = ParseDuration(text)) return now - duration->count();
-  return ParseTimestamp(text);
-}
-
-struct PruneFilter {
-  bool all = false;
-  std::optional<int64_t> until;
-  std::vector<std::string> labels;
-  std::vector<std::string> without_labels;
-};
-
-bool ImageHasLabel(const engine::Labels& labels, const std::string& wanted) {
-  const size_t equals = wanted.find('=');
-  const auto found = labels.find(wanted.substr(0, equals));
-  return found != labels.end() &&
-         (equals == std::string::npos || found->second == wanted.substr(equals + 1));
-}
-
-Result<PruneFilter> ReadPruneFilter(const Context& context, const Arguments& arguments) {
-  PruneFilter filter;
-  filter.all = arguments.Bool("all");
-  for (const std::string& word : arguments.List("filter")) {
-    const size_t equals = word.find('=');
-    std::string key = word.substr(0, equals);
-    std::string value = equals == std::string::npos ? "" : word.substr(equals + 1);
-    if (key == "until") {
-      SKIFF_ASSIGN(filter.until, UntilTime(value, context.now()));
-    } else if (key == "label") {
-      filter.labels.push_back(std::move(value));
-    } else if (key == "label!") {
-      filter.without_labels.push_back(std::move(value));
-    } else if (key == "dangling") {
-      filter.all = !ParseBool(value).value_or(true);
-    } else {
-      return Fail(Code::kInvalidArgument, fmt::format("invalid filter '{}'", key));
-    }
-  }
-  return filter;
-}
-
-bool IsPruned(const PruneFilter& filter, const engine::Image& image) {
-  const engine::Labels& labels = image.config.labels;
-  const auto has = [&](const std::string& wanted) { return ImageHasLabel(labels, wanted); };
-  return (filter.all || image.references.empty()) &&
-         (!filter.until || image.created_at <= *filter.until) &&
-         std::all_of(filter.labels.begin(), filter.labels.end(), has) &&
-         std::none_of(filter.without_labels.begin(), filter.without_labels.end(), has);
 }
 
 }  // namespace
@@ -221,40 +165,6 @@ Result<int> RunImageHistory(Context& context, const Arguments& arguments) {
   SKIFF_ASSIGN(const std::string text,
                RenderListing(kHistoryColumns, rows, {.format = arguments.Text("format")}));
   SKIFF_TRY(context.Print(text));
-  return 0;
-}
-
-Result<int> RunImagePrune(Context& context, const Arguments& arguments) {
-  SKIFF_ASSIGN(const PruneFilter filter, ReadPruneFilter(context, arguments));
-  if (!arguments.Bool("force")) {
-    SKIFF_ASSIGN(const bool yes,
-                 PruneConfirmed(context, filter.all ? "WARNING! This will remove all images without at "
-                                                 "least one container associated to them."
-                                               : "WARNING! This will remove all dangling images."));
-    if (!yes) return 0;
-  }
-  SKIFF_ASSIGN(engine::Engine * engine, context.Engine());
-  SKIFF_ASSIGN(const auto images, engine->ListImages());
-  SKIFF_ASSIGN(const auto containers, engine->ListContainers({true, {}}));
-  std::string out;
-  int64_t freed = 0;
-  for (const engine::Image& image : images) {
-    const bool used = std::any_of(
-        containers.begin(), containers.end(),
-        [&](const engine::Container& container) { return container.image_id == image.id; });
-    // One of several platforms goes with its name.
-    if (used || !image.platform_of.empty() || !IsPruned(filter, image)) continue;
-    // Forced: all of its names go with it; nobody uses it.
-    SKIFF_ASSIGN(const engine::RemovedImage removed, engine->RemoveImage(image.id, true));
-    for (const std::string& name : removed.untagged) out += fmt::format("untagged: {}\n", name);
-    for (const std::string& id : removed.deleted) out += fmt::format("deleted: {}\n", id);
-    freed += removed.freed;
-  }
-  SKIFF_ASSIGN(const int64_t garbage, engine->CollectGarbage());
-  SKIFF_TRY(engine->Commit());
-  if (!out.empty()) out = "Deleted Images:\n" + out + '\n';
-  SKIFF_TRY(context.Print(
-      out + fmt::format("Total reclaimed space: {}\n", FormatSize(freed + garbage))));
   return 0;
 }
 

@@ -299,6 +299,29 @@ constexpr Flag kImagePrune[] = {
     {"force", 'f', kBool, "", "Do not prompt for confirmation"},
     kHelp,
 };
+constexpr Flag kPrune[] = {
+    {"filter", 0, kList, "filter",
+     "Provide filter values (e.g. \"until=<timestamp>\", label, label!)"},
+    {"force", 'f', kBool, "", "Do not prompt for confirmation"},
+    kHelp,
+};
+constexpr Flag kVolumePrune[] = {
+    {"all", 'a', kBool, "", "Remove all unused volumes, not just anonymous ones"},
+    {"filter", 0, kList, "filter", "Provide filter values (e.g. \"label=<label>\")"},
+    {"force", 'f', kBool, "", "Do not prompt for confirmation"},
+    kHelp,
+};
+constexpr Flag kSystemPrune[] = {
+    {"all", 'a', kBool, "", "Remove all unused images not just dangling ones"},
+    {"filter", 0, kList, "filter", "Provide filter values (e.g. \"label=<key>=<value>\")"},
+    {"force", 'f', kBool, "", "Do not prompt for confirmation"},
+    {"volumes", 0, kBool, "", "Prune anonymous volumes"},
+    kHelp,
+};
+constexpr Flag kInfo[] = {
+    {"format", 'f', kText, "string", "Format output: json, or a Go template"},
+    kHelp,
+};
 constexpr Flag kPull[] = {
     {"all-tags", 'a', kBool, "", "Download all tagged images in the repository"},
     {"disable-content-trust", 0, kBool},
@@ -652,6 +675,8 @@ constexpr Command kDockerCommands[] = {
     kLogoutRow,
     {"version", "", "", 0, 0, false, "Show the version information", "", kVersion,
      RunDockerVersion},
+    {"info", "", "", 0, 0, false, "Display system-wide information",
+     "info\ninfo -f '{{.CgroupVersion}}'", kInfo, RunDockerInfo},
 };
 constexpr Command kContainerCommands[] = {
     Run("container run --rm busybox true"),
@@ -678,6 +703,8 @@ constexpr Command kContainerCommands[] = {
     {"inspect", "", "CONTAINER [CONTAINER...]", 1, kAnyNumber, false,
      "Display detailed information on one or more containers", "", kInspectOne,
      RunContainerInspect},
+    {"prune", "", "", 0, 0, false, "Remove all stopped containers",
+     "container prune -f --filter until=24h", kPrune, RunContainerPrune},
 };
 constexpr Command kImageCommands[] = {
     Images("ls", "list"),
@@ -707,6 +734,8 @@ constexpr Command kNetworkCommands[] = {
      "", kForce, RunNetworkDisconnect},
     {"inspect", "", "NETWORK [NETWORK...]", 1, kAnyNumber, false,
      "Display detailed information on one or more networks", "", kInspectOne, RunNetworkInspect},
+    {"prune", "", "", 0, 0, false, "Remove all unused networks", "network prune -f", kPrune,
+     RunNetworkPrune},
 };
 constexpr Command kVolumeCommands[] = {
     {"ls", "list", "", 0, 0, false, "List volumes", "", kVolumeLs, RunVolumeList},
@@ -716,6 +745,8 @@ constexpr Command kVolumeCommands[] = {
      kForce, RunVolumeRemove},
     {"inspect", "", "VOLUME [VOLUME...]", 1, kAnyNumber, false,
      "Display detailed information on one or more volumes", "", kInspectOne, RunVolumeInspect},
+    {"prune", "", "", 0, 0, false, "Remove unused local volumes", "volume prune -af", kVolumePrune,
+     RunVolumePrune},
 };
 constexpr Command kBuilderCommands[] = {
     kBuildRow,
@@ -731,6 +762,10 @@ constexpr Command kSystemCommands[] = {
      "system start", kHelpOnly, RunSystemStart},
     {"retire", "", "", 0, 0, false, "Take away what Skiff keeps in the kernel while nothing runs",
      "system retire", kHelpOnly, RunSystemRetire},
+    {"prune", "", "", 0, 0, false, "Remove unused data", "system prune -f\nsystem prune -af --volumes",
+     kSystemPrune, RunSystemPrune},
+    {"info", "", "", 0, 0, false, "Display system-wide information", "system info", kInfo,
+     RunDockerInfo},
 };
 
 constexpr Group kDocker = {"docker", "Containers, images, networks and volumes, as docker does it.",

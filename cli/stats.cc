@@ -10,6 +10,7 @@
 #include "base/units.h"
 #include "cli/exit_status.h"
 #include "cli/listing.h"
+#include "cli/status_text.h"
 #include "cli/terminal.h"
 #include "cli/verbs.h"
 
@@ -32,15 +33,6 @@ constexpr Column kStatsColumns[] = {
 // Between two readings: of one table, and of a stream.
 constexpr int kFirstInterval = 500;  // Milliseconds.
 constexpr int kInterval = 1000;
-
-// Powers of 1024, four significant digits: "1.5MiB".
-std::string BinarySize(int64_t bytes) {
-  static constexpr std::array<std::string_view, 6> kUnits = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
-  auto value = static_cast<double>(bytes);
-  size_t unit = 0;
-  for (; value >= 1024.0 && unit + 1 < kUnits.size(); ++unit) value /= 1024.0;
-  return fmt::format("{:.4g}{}", value, kUnits[unit]);
-}
 
 std::string Pair(int64_t in, int64_t out) {
   return FormatSize(in, 3) + " / " + FormatSize(out, 3);

@@ -144,4 +144,12 @@ std::string ShortId(std::string_view id) {
   return std::string(id.substr(0, 12));
 }
 
+std::string BinarySize(int64_t bytes) {
+  static constexpr std::array<std::string_view, 6> kUnits = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
+  auto value = static_cast<double>(bytes);
+  size_t unit = 0;
+  for (; value >= 1024.0 && unit + 1 < kUnits.size(); ++unit) value /= 1024.0;
+  return fmt::format("{:.4g}{}", value, kUnits[unit]);
+}
+
 }  // namespace skiff::cli

@@ -24,5 +24,7 @@ std::string CommandText(const std::vector<std::string>& command, bool whole);
 std::string LabelsText(const engine::Labels& labels);
 // The first 12 digits of an id, without "sha256:".
 std::string ShortId(std::string_view id);
+// Powers of 1024, four significant digits: "1.5MiB".
+std::string BinarySize(int64_t bytes);
 
 }  // namespace skiff::cli

@@ -150,7 +150,14 @@ Result<int> ExportContainer(Context& context, const Arguments& arguments, const 
 Result<int> CommitContainer(Context& context, const Arguments& arguments, const std::string& ref,
                             bool pause);
 Result<int> RunImageHistory(Context& context, const Arguments& arguments);
+// cli/docker_prune.cc
 Result<int> RunImagePrune(Context& context, const Arguments& arguments);
+Result<int> RunContainerPrune(Context& context, const Arguments& arguments);
+Result<int> RunNetworkPrune(Context& context, const Arguments& arguments);
+Result<int> RunVolumePrune(Context& context, const Arguments& arguments);
+Result<int> RunSystemPrune(Context& context, const Arguments& arguments);
+// cli/docker_info.cc
+Result<int> RunDockerInfo(Context& context, const Arguments& arguments);
 // --platform of a command on images.
 Result<engine::Platform> PlatformFlag(const Arguments& arguments);
 // cli/docker_registry.cc

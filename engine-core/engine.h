@@ -196,6 +196,8 @@ class Engine : public Images {
                             const std::function<bool(const Event&)>& sink) = 0;
 
   virtual Result<ContainerUsage> ReadUsage(std::string_view ref) = 0;
+  // Bytes of the files that it has written or changed above its image.
+  virtual Result<int64_t> WrittenSize(std::string_view ref) = 0;
 
   // -- files of containers, also of those that do not run: with volumes and binds in place, links
   // followed inside the container (kNotFound: "Could not find the file P in container X") --

@@ -114,6 +114,7 @@ class FakeEngine : public Engine {
   Result<PathInfo> StatPath(std::string_view ref, const std::string& path) override;
   Status ReadArchive(std::string_view ref, const std::string& path, const std::string& name,
                      int fd) override;
+  Result<int64_t> WrittenSize(std::string_view ref) override;
   Status SyncPaths(std::string_view ref, const std::vector<SyncedPath>& paths) override;
   Status WriteArchive(std::string_view ref, const std::string& folder, int tar_fd,
                       const WriteArchiveOptions& options) override;

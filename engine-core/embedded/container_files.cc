@@ -11,6 +11,7 @@
 #include "base/failpoint.h"
 #include "base/owner.h"
 #include "base/root_path.h"
+#include "base/tree_size.h"
 #include "engine-core/embedded/embedded_engine.h"
 #include "engine-core/image/merged_root.h"
 #include "engine-core/monitor_client.h"
@@ -208,6 +209,12 @@ Status EmbeddedEngine::WriteArchive(std::string_view ref, const std::string& fol
   if (!written) return Fail(written.error());
   Journal("container", "extract-to-dir", record->id, {{"name", record->name}});
   return {};
+}
+
+Result<int64_t> EmbeddedEngine::WrittenSize(std::string_view ref) {
+  SKIFF_TRY(OpenForChange());
+  SKIFF_ASSIGN(const auto record, store_.FindContainer(ref));
+  return TreeSize(layout_.container_diff(record->id));
 }
 
 Status EmbeddedEngine::SyncPaths(std::string_view ref, const std::vector<SyncedPath>& paths) {

@@ -74,6 +74,7 @@ class EmbeddedEngine : public Engine {
                      int fd) override;
   Status WriteArchive(std::string_view ref, const std::string& folder, int tar_fd,
                       const WriteArchiveOptions& options) override;
+  Result<int64_t> WrittenSize(std::string_view ref) override;
   Status SyncPaths(std::string_view ref, const std::vector<SyncedPath>& paths) override;
   Result<int64_t> UnpackFiles(int tar_fd, int folder_fd, Owner owner) override;
   Result<Network> CreateNetwork(const NetworkConfig& config) override;

@@ -294,6 +294,12 @@ Status FakeEngine::WriteArchive(std::string_view ref, const std::string& folder,
   return shared_->Record("WriteArchive " + std::string(ref) + " " + folder);
 }
 
+Result<int64_t> FakeEngine::WrittenSize(std::string_view ref) {
+  const std::lock_guard lock(shared_->mutex);
+  SKIFF_TRY(shared_->Find(ref));
+  return 0;
+}
+
 Status FakeEngine::SyncPaths(std::string_view ref, const std::vector<SyncedPath>& paths) {
   const std::lock_guard lock(shared_->mutex);
   std::string call = "SyncPaths " + std::string(ref);
