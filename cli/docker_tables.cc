@@ -1,5 +1,6 @@
 #include "cli/build_flags.h"
 #include "cli/command.h"
+#include "cli/prune_flags.h"
 #include "cli/terminal.h"
 #include "cli/verbs.h"
 
@@ -290,32 +291,6 @@ constexpr Flag kHistory[] = {
     {"no-trunc", 0, kBool, "", "Don't truncate output"},
     {"platform", 0, kText},
     {"quiet", 'q', kBool, "", "Only show image IDs"},
-    kHelp,
-};
-constexpr Flag kImagePrune[] = {
-    {"all", 'a', kBool, "", "Remove all unused images, not just dangling ones"},
-    {"filter", 0, kList, "filter",
-     "Provide filter values (e.g. \"until=<timestamp>\", label, label!)"},
-    {"force", 'f', kBool, "", "Do not prompt for confirmation"},
-    kHelp,
-};
-constexpr Flag kPrune[] = {
-    {"filter", 0, kList, "filter",
-     "Provide filter values (e.g. \"until=<timestamp>\", label, label!)"},
-    {"force", 'f', kBool, "", "Do not prompt for confirmation"},
-    kHelp,
-};
-constexpr Flag kVolumePrune[] = {
-    {"all", 'a', kBool, "", "Remove all unused volumes, not just anonymous ones"},
-    {"filter", 0, kList, "filter", "Provide filter values (e.g. \"label=<label>\")"},
-    {"force", 'f', kBool, "", "Do not prompt for confirmation"},
-    kHelp,
-};
-constexpr Flag kSystemPrune[] = {
-    {"all", 'a', kBool, "", "Remove all unused images not just dangling ones"},
-    {"filter", 0, kList, "filter", "Provide filter values (e.g. \"label=<key>=<value>\")"},
-    {"force", 'f', kBool, "", "Do not prompt for confirmation"},
-    {"volumes", 0, kBool, "", "Prune anonymous volumes"},
     kHelp,
 };
 constexpr Flag kInfo[] = {
