@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/text.h"
+#include "base/units.h"
 #include "cli/status_text.h"
 #include "cli/text_table.h"
 
@@ -44,8 +45,23 @@ std::string MountsText(const engine::Container& container, bool whole) {
 
 }  // namespace
 
-std::span<const Column> ContainerColumns() {
-  return kContainerColumns;
+std::vector<Column> ContainerColumns(bool with_size) {
+  std::vector<Column> columns(std::begin(kContainerColumns),
+                              std::end(kContainerColumns));
+  for (Column& column : columns) column.shown = column.shown || (with_size && column.field == "Size");
+  return columns;
+}
+
+Result<ContainerSizes> SizesOf(engine::Engine& engine, const engine::Container& container) {
+  ContainerSizes sizes;
+  SKIFF_ASSIGN(sizes.written, engine.WrittenSize(container.id));
+  const auto image = engine.InspectImage(container.image_id);
+  sizes.whole = sizes.written + (image ? image->size : 0);
+  return sizes;
+}
+
+std::string SizeText(const ContainerSizes& sizes) {
+  return fmt::format("{} (virtual {})", FormatSize(sizes.written, 3), FormatSize(sizes.whole, 3));
 }
 
 Json ContainerRow(const engine::Container& container, int64_t now, bool whole) {

@@ -125,10 +125,17 @@ Result<int> RunDockerPs(Context& context, const Arguments& arguments) {
   std::vector<Json> rows;
   std::string ids;
   const bool whole = arguments.Bool("no-trunc");
+  const bool sizes = arguments.Bool("size") ||
+                     arguments.Text("format").find(".Size") != std::string::npos;
   for (const engine::Container& container : containers) {
     if (!MatchesAll(container, filters)) continue;
     if (last > 0 && static_cast<int64_t>(rows.size()) == last) break;
     rows.push_back(ContainerRow(container, context.now(), whole));
+    if (sizes) {
+      // It may be on its way out.
+      const auto of = SizesOf(*engine, container);
+      if (of) rows.back()["Size"] = SizeText(*of);
+    }
     ids += (whole ? container.id : ShortId(container.id)) + '\n';
   }
   if (arguments.Bool("quiet") && !arguments.Has("format")) {
@@ -136,7 +143,8 @@ Result<int> RunDockerPs(Context& context, const Arguments& arguments) {
     return 0;
   }
   SKIFF_ASSIGN(const std::string text,
-               RenderListing(ContainerColumns(), rows, {.format = arguments.Text("format")}));
+               RenderListing(ContainerColumns(arguments.Bool("size")), rows,
+                             {.format = arguments.Text("format")}));
   SKIFF_TRY(context.Print(text));
   return 0;
 }

@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "cli/container_row.h"
 #include "cli/exit_status.h"
 #include "cli/inspect_json.h"
 #include "cli/listing.h"
@@ -75,6 +76,13 @@ Result<int> Inspect(Context& context, const Arguments& arguments, Finder find) {
   for (const std::string& ref : arguments.operands()) {
     auto value = find(*engine, ref);
     if (value) {
+      // Only containers have a state.
+      if (arguments.Bool("size") && value->contains("State")) {
+        SKIFF_ASSIGN(const engine::Container container, engine->InspectContainer(ref));
+        SKIFF_ASSIGN(const ContainerSizes sizes, SizesOf(*engine, container));
+        (*value)["SizeRw"] = sizes.written;
+        (*value)["SizeRootFs"] = sizes.whole;
+      }
       values.push_back(std::move(*value));
     } else {
       errors.push_back(std::move(value.error()));

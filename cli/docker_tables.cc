@@ -151,7 +151,7 @@ constexpr Flag kPs[] = {
     {"latest", 'l', kBool, "", "Show the latest created container (includes all states)"},
     {"no-trunc", 0, kBool, "", "Don't truncate output"},
     {"quiet", 'q', kBool, "", "Only display container IDs"},
-    {"size", 's', kBool},
+    {"size", 's', kBool, "", "Display total file sizes"},
     kHelp,
 };
 constexpr Flag kExec[] = {
@@ -209,7 +209,7 @@ constexpr Flag kLogs[] = {
 };
 constexpr Flag kInspect[] = {
     {"format", 'f', kText, "string", "Format output: json, or a Go template"},
-    {"size", 's', kBool},
+    {"size", 's', kBool, "", "Display total file sizes if the type is container"},
     {"type", 0, kText, "string",
      "Only inspect objects of the given type (container, image, network, volume)"},
     kHelp,
@@ -217,7 +217,7 @@ constexpr Flag kInspect[] = {
 constexpr Flag kInspectOne[] = {
     {"format", 'f', kText, "string", "Format output: json, or a Go template"},
     {"verbose", 'v', kBool},
-    {"size", 's', kBool},
+    {"size", 's', kBool, "", "Display total file sizes if the type is container"},
     kHelp,
 };
 constexpr Flag kImages[] = {

@@ -42,6 +42,9 @@ TEST_F(PruneTest, ContainersThatRunNoMore) {
   EXPECT_THAT(declined.out, HasSubstr("WARNING! This will remove all stopped containers.\n"
                                       "Are you sure you want to continue? [y/N] "));
   EXPECT_EQ(Containers().size(), 5u);
+  EXPECT_THAT(Succeed({"docker", "ps", "-as", "--filter", "name=done"}),
+              ::testing::ContainsRegex("SIZE\n.* 1kB \\(virtual [0-9.]+MB\\)\n"));
+  EXPECT_EQ(Succeed({"docker", "inspect", "-s", "-f", "{{.SizeRw}}", "done"}), "1000\n");
   EXPECT_EQ(Succeed({"docker", "container", "prune", "-f", "--filter", "until=24h"}),
             "Total reclaimed space: 0B\n");
   const std::string id = Inspect("done", "{{.Id}}");
