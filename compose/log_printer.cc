@@ -99,6 +99,11 @@ void LogPrinter::Status(const std::string& name, std::string_view message) {
   Put(engine::LogStream::kStdout, text + "\n");
 }
 
+void LogPrinter::Plain(std::string_view line) {
+  const std::lock_guard lock(mutex_);
+  Put(engine::LogStream::kStdout, std::string(line) + "\n");
+}
+
 void LogPrinter::Watch(std::string_view message) {
   const std::lock_guard lock(mutex_);
   std::string mark = style_.prefix ? std::string(width_, ' ') + " ⦿ " : "";

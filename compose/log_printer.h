@@ -27,6 +27,8 @@ class LogPrinter {
   void Finish(const std::string& name);
   // "web-1 exited with code 0", on stdout.
   void Status(const std::string& name, std::string_view message);
+  // A line that is no container's, on stdout.
+  void Plain(std::string_view line);
   // What is done about changed files: behind a mark where others have their prefix.
   void Watch(std::string_view message);
   void Flush();

@@ -12,6 +12,7 @@
 #include <set>
 #include <thread>
 
+#include "base/text.h"
 #include "compose/log_follower.h"
 #include "compose/planner/lifecycle_planner.h"
 #include "compose/planner/plan_builder.h"
@@ -71,6 +72,7 @@ class Session {
   LogFollower::Interest InterestIn(const ObservedContainer& observed) const;
   void SelectServices();
   Status StartPlan();
+  void TellAttached();
   void ShowHooks(ExecuteOptions& execute);
   Status Loop();
   Status OnInterrupt();
@@ -151,12 +153,33 @@ Status Session::StartPlan() {
     execute.parallel = context_.parallel;
     execute.interrupt_fd = cancel_plan_.get();
     // From the first start on, output of containers may come between.
-    execute.before_run_stage = [&] { context_.progress->OutputFollows(); };
+    execute.before_run_stage = [&] {
+      context_.progress->OutputFollows();
+      TellAttached();
+    };
     ShowHooks(execute);
     Status status = Execute(plan_, *context_.engine, *context_.progress, execute);
     context_.progress->End(status.has_value());
     return status;
   });
+}
+
+// "Attaching to db-1, web-1", which people and programs wait for.
+void Session::TellAttached() {
+  const auto containers = ObserveContainers(*context_.engine, project_.name);
+  if (!containers) {
+    context_.progress->Diagnose({Severity::kWarning, containers.error()});
+    return;
+  }
+  // One that replaces another has its name later; the other has it still.
+  std::set<std::string> names;
+  for (const ObservedContainer& observed : *containers) {
+    if (observed.oneoff || !shown_.count(observed.service)) continue;
+    if (observed.container.name.empty()) continue;
+    names.insert(LogName(project_.name, observed.container.name));
+  }
+  if (names.empty()) return;
+  printer_.Plain("Attaching to " + Join(std::vector(names.begin(), names.end()), ", "));
 }
 
 // Output of hooks stands among that of containers: "web-1 -> | text".

@@ -301,7 +301,9 @@ class EmbeddedEngine : public Engine {
   Status SweepAfterBoot();
   Status EmptyTrash();
   Status EmptyTrashDetached();
-  Status DeleteTrash();
+  Result<std::vector<std::string>> TrashNames() const;
+  // `stays` gets what could not be removed.
+  Status DeleteTrash(std::set<std::string>& stays);
   // After a commit: drops the intents that have come true.
   Status SettleIntents();
   // Out of sight in one step; the path it has there. A missing one is no error.

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <iterator>
 #include <memory>
+#include <set>
 
 #include "base/atomic_file.h"
 #include "base/failpoint.h"
@@ -334,10 +335,20 @@ Status EmbeddedEngine::Discard(const std::string& path, const std::string& name)
 }
 
 Status EmbeddedEngine::EmptyTrash() {
-  // Held by whoever is at it already, a detached process included.
-  const auto lock = FileLock::TryAcquire(layout_.lock("trash"), FileLock::Mode::kExclusive);
-  if (!lock) return {};
-  return DeleteTrash();
+  std::set<std::string> stays;
+  while (true) {
+    {
+      // Held by whoever is at it already, a detached process included.
+      const auto lock = FileLock::TryAcquire(layout_.lock("trash"), FileLock::Mode::kExclusive);
+      if (!lock) return {};
+      SKIFF_TRY(DeleteTrash(stays));
+    }
+    // What came while the lock was held was left to this process.
+    SKIFF_ASSIGN(const std::vector<std::string> names, TrashNames());
+    const bool done = std::ranges::all_of(
+        names, [&](const std::string& name) { return stays.contains(name); });
+    if (done) return {};
+  }
 }
 
 Status EmbeddedEngine::EmptyTrashDetached() {
@@ -360,15 +371,23 @@ Status EmbeddedEngine::EmptyTrashDetached() {
   return {};
 }
 
-Status EmbeddedEngine::DeleteTrash() {
+Result<std::vector<std::string>> EmbeddedEngine::TrashNames() const {
   const std::unique_ptr<DIR, int (*)(DIR*)> folder(::opendir(layout_.trash().c_str()), ::closedir);
   if (!folder) return FailErrno("cannot read '" + layout_.trash() + "'");
+  std::vector<std::string> names;
   while (const dirent* entry = ::readdir(folder.get())) {
     const std::string name = entry->d_name;
-    if (name == "." || name == "..") continue;
+    if (name != "." && name != "..") names.push_back(name);
+  }
+  return names;
+}
+
+Status EmbeddedEngine::DeleteTrash(std::set<std::string>& stays) {
+  SKIFF_ASSIGN(const std::vector<std::string> names, TrashNames());
+  for (const std::string& name : names) {
     // Another command may be at the same tree: what it has removed meanwhile is no failure, and
     // what stays is found by the next one.
-    [[maybe_unused]] const Status removed = RemoveTree(layout_.trash() + "/" + name);
+    if (!RemoveTree(layout_.trash() + "/" + name)) stays.insert(name);
   }
   return {};
 }

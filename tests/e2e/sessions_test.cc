@@ -218,6 +218,21 @@ TEST_F(AttachedUpTest, EndsWithItsContainersAndShowsTheirOutput) {
   EXPECT_THAT(outcome.out + outcome.err, HasSubstr("web-1 exited with code 0"));
 }
 
+TEST_F(AttachedUpTest, SaysWhatItAttachesToBeforeAnythingStarts) {
+  WriteProject(
+      "name: talk\nservices:\n  web: &quick\n    image: busybox:latest\n    network_mode: none\n"
+      "    command: echo hello\n    scale: 2\n  db: *quick\n  quiet: {<<: *quick, attach: false}\n");
+  const auto first_line = [&](const Words& words) {
+    const Outcome outcome = Skiff(words);
+    EXPECT_THAT(outcome, Succeeds()) << outcome;
+    return outcome.out.substr(0, outcome.out.find('\n'));
+  };
+  EXPECT_EQ(first_line({"up"}), "Attaching to db-1, db-2, web-1, web-2");
+  EXPECT_EQ(first_line({"up", "--no-attach", "web"}), "Attaching to db-1, db-2");
+  // Those that are replaced have their names still.
+  EXPECT_EQ(first_line({"up", "--force-recreate", "--attach", "web"}), "Attaching to web-1, web-2");
+}
+
 TEST_F(AttachedUpTest, ExitCodeFrom) {
   WriteLoud("sh -c 'exit 9'");
   EXPECT_THAT(Skiff({"up", "--exit-code-from", "web"}), ExitsWith(9));
