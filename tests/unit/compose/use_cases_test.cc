@@ -136,14 +136,14 @@ TEST_F(UseCasesTest, AttachedUpEndsWithItsContainers) {
     engine_.Exit("p-web-1", 3);
   });
   EXPECT_EQ(UpAttached().value_or(-1), 0);
-  EXPECT_EQ(Out(), "web-1  | hello\nweb-1 exited with code 3\n");
+  EXPECT_EQ(Out(), "Attaching to web-1\nweb-1  | hello\nweb-1 exited with code 3\n");
 }
 
 TEST_F(UseCasesTest, AttachedUpSeesContainersThatEndAtOnce) {
   AddService("job");
   engine_.SetBehaviour("p-job-1", {.exits_with = 0});
   EXPECT_EQ(UpAttached().value_or(-1), 0);
-  EXPECT_EQ(Out(), "job-1 exited with code 0\n");
+  EXPECT_EQ(Out(), "Attaching to job-1\njob-1 exited with code 0\n");
 }
 
 TEST_F(UseCasesTest, AttachedUpLeavesOutNoAttach) {
@@ -156,7 +156,7 @@ TEST_F(UseCasesTest, AttachedUpLeavesOutNoAttach) {
     engine_.Exit("p-b-1", 0);
   });
   EXPECT_EQ(UpAttached({.no_attach = {"b"}}).value_or(-1), 0);
-  EXPECT_EQ(Out(), "a-1  | from a\na-1 exited with code 0\n");
+  EXPECT_EQ(Out(), "Attaching to a-1\na-1  | from a\na-1 exited with code 0\n");
 }
 
 TEST_F(UseCasesTest, AbortOnContainerExitStopsTheRestAndReturnsItsCode) {
