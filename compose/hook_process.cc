@@ -77,6 +77,18 @@ class HookOutput {
 
 }  // namespace
 
+engine::ExecConfig HookConfig(const schema::LifecycleHook& hook) {
+  engine::ExecConfig config;
+  config.command = hook.command;
+  config.user = hook.user;
+  config.working_dir = hook.working_dir;
+  config.privileged = hook.privileged;
+  for (const auto& [name, value] : hook.environment) {
+    if (value) config.environment.push_back(name + "=" + *value);
+  }
+  return config;
+}
+
 Result<HookResult> RunHookProcess(engine::Engine& engine, const std::string& container,
                                   const engine::ExecConfig& config, int interrupt_fd,
                                   const HookLineSink& on_line) {

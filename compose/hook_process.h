@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "engine-core/engine.h"
+#include "schema/project.h"
 
 namespace skiff::compose {
 
@@ -12,6 +13,8 @@ struct HookResult {
   int exit_code = 0;
   std::string tail;  // End of its standard error, or of its output when there was none on that.
 };
+
+engine::ExecConfig HookConfig(const schema::LifecycleHook& hook);
 
 // Gets lines without their end; called by the thread that waits.
 using HookLineSink = std::function<void(engine::LogStream stream, std::string_view line)>;

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "compose/hook_process.h"
+
 namespace skiff::compose {
 namespace {
 
@@ -60,13 +62,7 @@ class HookInserter {
     operation.cause = fmt::format("{}[{}]", key, number);
     operation.span = of.span;
     operation.dependencies = std::move(dependencies);
-    operation.hook.command = hook.command;
-    operation.hook.user = hook.user;
-    operation.hook.working_dir = hook.working_dir;
-    operation.hook.privileged = hook.privileged;
-    for (const auto& [name, value] : hook.environment) {
-      if (value) operation.hook.environment.push_back(name + "=" + *value);
-    }
+    operation.hook = HookConfig(hook);
     // Something that has ended by itself has nothing to do before it is stopped.
     operation.ended_is_success = key == "pre_stop";
     return Push(std::move(operation));

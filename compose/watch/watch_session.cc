@@ -8,6 +8,7 @@
 #include <filesystem>
 
 #include "base/text.h"
+#include "compose/hook_process.h"
 #include "compose/labels.h"
 #include "compose/observe.h"
 
@@ -207,28 +208,24 @@ Status WatchSession::Restart(const Services& services) {
 }
 
 Status WatchSession::RunHook(const WatchRule& rule) {
-  const schema::LifecycleHook& hook = rule.trigger->exec;
-  engine::ExecConfig config;
-  config.command = hook.command;
-  config.user = hook.user;
-  config.working_dir = hook.working_dir;
-  config.privileged = hook.privileged;
-  for (const auto& [name, value] : hook.environment) {
-    if (value) config.environment.push_back(name + "=" + *value);
-  }
+  const engine::ExecConfig config = HookConfig(rule.trigger->exec);
+  const HookLineSink on_line = [&](engine::LogStream stream, std::string_view line) {
+    const bool is_out = stream == engine::LogStream::kStdout;
+    // Whoever reads no more does not end the watch.
+    (void)WriteAll(is_out ? context_.output.out : context_.output.err, std::string(line) + "\n",
+                   "output of a command");
+  };
   SKIFF_ASSIGN(const auto containers, ContainersOf(rule.service->name));
   for (const ObservedContainer& observed : containers) {
     if (!observed.container.state.running()) continue;
-    SKIFF_ASSIGN(const auto session,
-                 context_.engine->Exec(observed.container.id, config,
-                                       {-1, context_.output.out, context_.output.err}, {}));
-    SKIFF_ASSIGN(const int code, session->Wait());
-    if (code != 0) {
-      return Fail(Error(Code::kFailedPrecondition,
-                        fmt::format("the command of the watch rule ended with exit code {} in {}",
-                                    code, observed.container.name))
-                      .At(rule.trigger->span));
-    }
+    SKIFF_ASSIGN(const HookResult result,
+                 RunHookProcess(*context_.engine, observed.container.id, config,
+                                context_.interrupt_fd, on_line));
+    if (result.exit_code == 0) continue;
+    return Fail(Error(Code::kFailedPrecondition,
+                      fmt::format("the command of the watch rule ended with exit code {} in {}",
+                                  result.exit_code, observed.container.name))
+                    .At(rule.trigger->span));
   }
   return {};
 }

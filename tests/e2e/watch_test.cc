@@ -184,6 +184,18 @@ TEST_F(WatchTest, ACommandThatFailsIsToldAndTheWatchGoesOn) {
   Succeed({"down", "-t", "0"});
 }
 
+TEST_F(WatchTest, ACommandThatHangsIsInterrupted) {
+  WriteFile("src/a", "1");
+  WriteWatched(
+      "        - path: ./src\n          action: sync+exec\n          target: /src\n"
+      "          exec:\n            command: [sh, -c, 'echo begun; exec sleep 1000']\n");
+  Process watch = Watch();
+  WriteFile("src/a", "2");
+  ASSERT_TRUE(watch.AwaitOutput("begun\n"));
+  EXPECT_THAT(Interrupt(watch), ExitsWith(130));
+  Succeed({"down", "-t", "0"});
+}
+
 TEST_F(WatchTest, AnImageIsBuiltAgainAndItsContainerReplaced) {
   WriteFile("Dockerfile", "FROM busybox\nCOPY src /src\n");
   WriteFile("src/a", "1");
