@@ -243,6 +243,12 @@ class Canonicaliser {
 
   void Ports(Node& node, const Where& where) {
     if (!node.IsSequence()) return;
+    // One that has variables still leaves the whole list as it is written (compose-go:
+    // transformPorts).
+    const bool as_written = std::ranges::any_of(node.entries, [&](const Entry& entry) {
+      return entry.value.IsString() && !Parsable(entry.value) && !ParsePortSpec(entry.value.text);
+    });
+    if (as_written) return;
     Node list = Node::Sequence(node.span);
     list.tag = node.tag;
     for (size_t i = 0; i < node.entries.size(); ++i) {

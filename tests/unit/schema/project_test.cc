@@ -5,6 +5,7 @@
 #include <fstream>
 
 #include "schema/load.h"
+#include "schema/tree.h"
 
 namespace skiff::schema {
 namespace {
@@ -43,6 +44,22 @@ constexpr const char* kSmall = "services:\n  s: {image: i}\n";
 TEST_F(ProjectTest, TakesItsNameFromTheFolder) {
   Write("compose.yaml", kSmall);
   EXPECT_EQ(Load().project.name, "app");
+}
+
+TEST_F(ProjectTest, WithoutInterpolationPortsWithAVariableStayAsTheyAreWritten) {
+  options_.interpolate = false;
+  const auto ports = [&](const std::string& list) {
+    Write("compose.yaml", "services:\n  s: {image: i, ports: " + list + "}\n");
+    const LoadResult result = Load();
+    EXPECT_TRUE(result.ok()) << problems_;
+    return *result.tree->Find("services")->Find("s")->Find("ports");
+  };
+  const Node written = ports("['${P}:80', '8080:80']");
+  ASSERT_EQ(written.entries.size(), 2u);
+  EXPECT_EQ(written.entries[0].value.text, "${P}:80");
+  EXPECT_EQ(written.entries[1].value.text, "8080:80");
+  const Node parsed = ports("['8080:80']");
+  EXPECT_EQ(parsed.entries.at(0).value.Text("published"), "8080");
 }
 
 TEST_F(ProjectTest, NameRules) {
