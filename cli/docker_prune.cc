@@ -41,6 +41,7 @@ Result<Pruned> PruneContainers(engine::Engine& engine, const PruneFilter& filter
   Pruned pruned;
   for (const engine::Container& container : containers) {
     if (!IsStopped(container.state) || !filter.Fits(container.labels, container.created_at)) continue;
+    // What cannot be measured is removed all the same, and not counted.
     const auto size = engine.WrittenSize(container.id);
     const Status removed = engine.RemoveContainer(container.id, {});
     if (!removed && IsPassedBy(removed.error())) continue;

@@ -65,15 +65,13 @@ Status WatchSession::Run(int cancel_fd, const std::function<void(bool)>& busy) {
       std::erase_if(more, [&](const std::string& path) { return !rules_.MatchesAny(path); });
       if (!more.empty()) quiet_at = Clock::now() + kQuiet;
       changed.merge(more);
-      continue;
     }
+    // Also when what does not matter never comes to rest.
     if (changed.empty() || Clock::now() < quiet_at) continue;
     busy(true);
     const Status handled = Handle(std::exchange(changed, {}));
     busy(false);
-    if (handled) continue;
-    if (handled.error().code == Code::kCancelled) break;
-    context_.progress->Diagnose({Severity::kWarning, handled.error()});
+    if (!handled) break;
   }
   say_("Watch disabled");
   return {};
@@ -93,7 +91,10 @@ Status WatchSession::SyncAtFirst() {
     if (std::filesystem::is_directory(root, error)) {
       std::filesystem::recursive_directory_iterator at(root, error), end;
       for (; !error && at != end; at.increment(error)) {
-        if (!at->is_symlink() && at->is_directory() && rules_.Skips(at->path().string())) {
+        // One that goes meanwhile is no folder.
+        std::error_code gone;
+        const bool is_folder = at->symlink_status(gone).type() == std::filesystem::file_type::directory;
+        if (is_folder && rules_.Skips(at->path().string())) {
           at.disable_recursion_pending();
           continue;
         }
@@ -126,16 +127,23 @@ Status WatchSession::Handle(const std::set<std::string>& paths) {
     if (rule.trigger->action.ends_with("restart")) restarted.insert(service);
     if (rule.trigger->action == "sync+exec") hooks.push_back(&rule);
   }
-  if (!rebuilt.empty()) SKIFF_TRY(Rebuild(rebuilt));
+  // One that fails keeps none of the others from what has changed.
+  if (!rebuilt.empty()) SKIFF_TRY(Told(Rebuild(rebuilt)));
   for (const auto& [service, sources] : synced) {
     say_(fmt::format("Syncing service \"{}\" after {} changes were detected", service,
                      sources.size()));
     std::vector<engine::SyncedPath> list;
     for (const auto& [target, source] : sources) list.push_back({source, target});
-    SKIFF_TRY(Sync(service, list));
+    SKIFF_TRY(Told(Sync(service, list)));
   }
-  if (!restarted.empty()) SKIFF_TRY(Restart(restarted));
-  for (const WatchRule* rule : hooks) SKIFF_TRY(RunHook(*rule));
+  if (!restarted.empty()) SKIFF_TRY(Told(Restart(restarted)));
+  for (const WatchRule* rule : hooks) SKIFF_TRY(Told(RunHook(*rule)));
+  return {};
+}
+
+Status WatchSession::Told(Status status) {
+  if (status || status.error().code == Code::kCancelled) return status;
+  context_.progress->Diagnose({Severity::kWarning, std::move(status.error())});
   return {};
 }
 

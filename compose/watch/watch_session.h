@@ -36,7 +36,10 @@ class WatchSession {
         say_(std::move(say)),
         rules_(std::move(rules)) {}
   Status SyncAtFirst();
+  // Fails with kCancelled only.
   Status Handle(const std::set<std::string>& paths);
+  // Tells what has failed, but that it was cancelled.
+  Status Told(Status status);
   Status Rebuild(const Services& services);
   Status Prune();
   Status Sync(const std::string& service, const std::vector<engine::SyncedPath>& paths);

@@ -1,7 +1,10 @@
 // Files that change on this machine are carried over to containers: watch and up --watch.
 
+#include <atomic>
 #include <csignal>
 #include <filesystem>
+#include <fstream>
+#include <thread>
 
 #include "tests/e2e/support/skiff_test.h"
 
@@ -33,6 +36,14 @@ class WatchTest : public SkiffTest {
     Process process = StartSkiff(words);
     EXPECT_TRUE(process.AwaitOutput("Watch enabled")) << process.out() << process.err();
     return process;
+  }
+  // A change of src/a is synced, then the command runs.
+  Process WatchWithCommand(const std::string& command) {
+    WriteFile("src/a", "1");
+    WriteWatched(
+        "        - path: ./src\n          action: sync+exec\n          target: /src\n"
+        "          exec:\n            command: " + command + "\n");
+    return Watch();
   }
   // Ends it as the person at the keyboard does.
   Outcome Interrupt(Process& process) {
@@ -170,11 +181,7 @@ TEST_F(WatchTest, ContainersAreRestartedAndCommandsRun) {
 }
 
 TEST_F(WatchTest, ACommandThatFailsIsToldAndTheWatchGoesOn) {
-  WriteFile("src/a", "1");
-  WriteWatched(
-      "        - path: ./src\n          action: sync+exec\n          target: /src\n"
-      "          exec:\n            command: [grep, good, /src/a]\n");
-  Process watch = Watch();
+  Process watch = WatchWithCommand("[grep, good, /src/a]");
   WriteFile("src/a", "bad");
   ASSERT_TRUE(watch.Await([&] { return CountOf(watch.err(), "ended with exit code 1") == 1; }))
       << watch.err();
@@ -185,15 +192,44 @@ TEST_F(WatchTest, ACommandThatFailsIsToldAndTheWatchGoesOn) {
 }
 
 TEST_F(WatchTest, ACommandThatHangsIsInterrupted) {
-  WriteFile("src/a", "1");
-  WriteWatched(
-      "        - path: ./src\n          action: sync+exec\n          target: /src\n"
-      "          exec:\n            command: [sh, -c, 'echo begun; exec sleep 1000']\n");
-  Process watch = Watch();
+  Process watch = WatchWithCommand("[sh, -c, 'echo begun; exec sleep 1000']");
   WriteFile("src/a", "2");
   ASSERT_TRUE(watch.AwaitOutput("begun\n"));
   EXPECT_THAT(Interrupt(watch), ExitsWith(130));
   Succeed({"down", "-t", "0"});
+}
+
+TEST_F(WatchTest, WhatIsIgnoredAndNeverRestsHoldsNothingUp) {
+  WriteFile("src/start", "");
+  WriteWatched(std::string(kSync) + "          ignore: ['*.log']\n");
+  Process watch = Watch();
+  std::atomic<bool> enough = false;
+  std::thread noise([&] {
+    std::ofstream log(project_directory() + "/src/busy.log");
+    while (!enough) log << "line\n" << std::flush;
+  });
+  WriteFile("src/new", "1");
+  EXPECT_TRUE(watch.AwaitOutput("Syncing service \"web\" after 1 changes")) << watch.out();
+  enough = true;
+  noise.join();
+  EXPECT_THAT(Interrupt(watch), ExitsWith(130));
+  EXPECT_THAT(In("/app"), ::testing::ElementsAre("/app/new"));
+  Succeed({"down", "-t", "0"});
+}
+
+TEST_F(WatchTest, OneActionThatFailsKeepsNoOtherBack) {
+  WriteFile("Dockerfile", "FROM busybox\nCOPY src /src\n");
+  WriteFile("src/a", "1");
+  WriteWatched("        - path: ./src\n          action: rebuild\n" + std::string(kSync),
+               "    build: .\n");
+  Process watch = Watch();
+  WriteFile("Dockerfile", "FROM busybox\nCOPY nothing /src\n");
+  WriteFile("src/a", "2");
+  ASSERT_TRUE(watch.AwaitOutput("Build failed. Error:")) << watch.out();
+  EXPECT_TRUE(watch.AwaitOutput("Syncing service \"web\" after 1 changes")) << watch.out();
+  EXPECT_THAT(Interrupt(watch), ExitsWith(130));
+  EXPECT_EQ(Read("/app/a"), "2");
+  Succeed({"down", "-t", "0", "--rmi", "local"});
 }
 
 TEST_F(WatchTest, AnImageIsBuiltAgainAndItsContainerReplaced) {
